@@ -1,0 +1,47 @@
+#include "proto/change_message.h"
+
+#include "common/base/check.h"
+
+namespace pmoves::proto {
+namespace {
+
+struct Name {
+  Operation operation;
+  std::string_view name;
+};
+
+constexpr Name kNames[] = {
+    {Operation::kInsert, "INSERT"},     {Operation::kUpdate, "UPDATE"},
+    {Operation::kDelete, "DELETE"},     {Operation::kTruncate, "TRUNCATE"},
+    {Operation::kSnapshot, "SNAPSHOT"}, {Operation::kProgress, "PROGRESS"},
+};
+
+}  // namespace
+
+std::string_view OperationName(Operation operation) {
+  for (const Name& row : kNames) {
+    if (row.operation == operation) return row.name;
+  }
+  PMOVES_CHECK(false && "an operation without a name");
+}
+
+bool ParseOperation(std::string_view name, Operation* operation) {
+  for (const Name& row : kNames) {
+    if (row.name == name) {
+      *operation = row.operation;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool CarriesData(Operation operation) {
+  return operation == Operation::kInsert || operation == Operation::kUpdate ||
+         operation == Operation::kSnapshot;
+}
+
+bool MayCarryKeys(Operation operation) {
+  return operation == Operation::kUpdate || operation == Operation::kDelete;
+}
+
+}  // namespace pmoves::proto
