@@ -1,0 +1,136 @@
+// PgConnection: one libpq connection, owned. Every SQL statement of both programs goes through it.
+//
+// Invariant:  never reconnects by itself: a lost connection is kUnavailable until a new object is
+// made, because session state
+//             (locks, prepared statements, an open transaction) would be gone silently. docs/adr
+//             tells why not libpqxx.
+// Errors:     a server error carries its SQLSTATE (SqlStateOf) and "message; detail" without row
+// values unless the server puts
+//             them into its primary message. A connection that broke: kUnavailable. A COMMIT whose
+//             answer was lost: kUnknown.
+// Thread:     one thread at a time.
+#ifndef PMOVES_COMMON_IO_PG_CONNECTION_H_
+#define PMOVES_COMMON_IO_PG_CONNECTION_H_
+
+#include <libpq-fe.h>
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace pmoves {
+
+struct PgConnDeleter {
+  void operator()(PGconn* connection) const { PQfinish(connection); }
+};
+struct PgResultDeleter {
+  void operator()(PGresult* result) const { PQclear(result); }
+};
+struct PgCancelDeleter {
+  void operator()(PGcancel* cancel) const;
+};
+using PgConnPtr = std::unique_ptr<PGconn, PgConnDeleter>;
+using PgResultPtr = std::unique_ptr<PGresult, PgResultDeleter>;
+
+// A query's rows, as text.
+class PgRows {
+ public:
+  explicit PgRows(PgResultPtr result) : result_(std::move(result)) {}
+  int size() const { return PQntuples(result_.get()); }
+  int columns() const { return PQnfields(result_.get()); }
+  bool IsNull(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
+  std::string_view Text(int row, int column) const {
+    return {PQgetvalue(result_.get(), row, column),
+            static_cast<size_t>(PQgetlength(result_.get(), row, column))};
+  }
+  std::string String(int row, int column) const { return std::string(Text(row, column)); }
+  int64_t Int(int row, int column) const;  // 0 when null
+  bool Bool(int row, int column) const;    // 't'
+  // Rows touched by INSERT / UPDATE / DELETE / COPY.
+  int64_t affected() const;
+
+ private:
+  PgResultPtr result_;
+};
+
+struct PgOptions {
+  std::string dsn;               // libpq conninfo or postgres:// URI
+  std::string password;          // from a secret file; wins over the DSN's
+  std::string application_name;  // shown in pg_stat_activity
+  bool replication = false;      // replication=database
+  std::vector<std::pair<std::string, std::string>>
+      settings;  // -c name=value, pinned for the session: win over ALTER ROLE / DATABASE
+  absl::Duration connect_timeout = absl::Seconds(10);
+};
+
+// The session settings that make Postgres's text output independent of role and database settings
+// (facts: bytea_output=escape corrupts bytea). Used on both sides, so that what one writes the
+// other reads.
+std::vector<std::pair<std::string, std::string>> PinnedTextSettings();
+
+using PgParam = std::optional<std::string_view>;  // nullopt is NULL
+
+class PgConnection {
+ public:
+  // kUnavailable when the server cannot be reached or refuses; the message says host, port, dbname
+  // and never the password.
+  static absl::StatusOr<std::unique_ptr<PgConnection>> Connect(const PgOptions& options);
+
+  // One or more statements without parameters; the last one's rows.
+  absl::StatusOr<PgRows> Execute(const std::string& sql);
+  // One statement with $1.. as text.
+  absl::StatusOr<PgRows> Execute(const std::string& sql, std::span<const PgParam> params);
+  absl::StatusOr<PgRows> Execute(const std::string& sql, std::initializer_list<PgParam> params) {
+    return Execute(sql, std::span<const PgParam>(params.begin(), params.size()));
+  }
+  // COMMIT. kUnknown when the answer did not arrive: the caller must read what is stored.
+  absl::Status Commit();
+  // ROLLBACK; errors are ignored (the connection is then broken and says so at its next use).
+  void Rollback();
+
+  bool IsOpen() const { return PQstatus(connection_.get()) == CONNECTION_OK; }
+  PGTransactionStatusType transaction_status() const {
+    return PQtransactionStatus(connection_.get());
+  }
+  int server_version() const { return PQserverVersion(connection_.get()); }  // e.g. 150018
+  std::string Parameter(const char* name) const;  // PQparameterStatus, "" if unknown
+  std::string QuoteLiteral(std::string_view text) const;
+  // The raw handle, for COPY, pipeline mode and the replication protocol in the io folders.
+  PGconn* raw() { return connection_.get(); }
+  // Called for each NOTICE / WARNING: SQLSTATE and primary message.
+  void SetNoticeHandler(
+      std::function<void(std::string_view sql_state, std::string_view message)> handler);
+
+  // The Status of a result or, when there is none, of the connection.
+  absl::Status ErrorOf(const PGresult* result) const;
+
+  // Lets another thread end a running statement (shutdown). Safe to call at any time while the
+  // object lives.
+  void Cancel();
+
+ private:
+  explicit PgConnection(PgConnPtr connection);
+  absl::StatusOr<PgRows> Take(PGresult* result);
+
+  std::function<void(std::string_view, std::string_view)> notice_handler_;
+  PgConnPtr connection_;
+  std::unique_ptr<PGcancel, PgCancelDeleter>
+      cancel_;  // made at connect: Cancel() must not read connection_ beside its user
+};
+
+// "name" quoted as an SQL identifier, always with quotes.
+std::string QuoteIdentifier(std::string_view name);
+
+}  // namespace pmoves
+
+#endif  // PMOVES_COMMON_IO_PG_CONNECTION_H_
