@@ -1,0 +1,70 @@
+// ChangePump: decode -> order -> plan, for one WAL event after the other.
+//
+// In the flow:  WalSource -> ChangePump -> MessagePlan
+// Rows that may hold a NaN (NonfiniteReader) must be read again before they are planned. They and
+// all that follows them are held as raw bytes, in order, so that many rows share one statement;
+// nothing is held longer than until the WAL has nothing more to read.
+//
+// Invariant:    changes reach the plan in WAL order. Held bytes are bounded by kMaxHeldBytes and
+// one event (promise R1). Thread:       publish loop only.
+#ifndef PMOVES_PUBLISHER_CHANGE_PUMP_H_
+#define PMOVES_PUBLISHER_CHANGE_PUMP_H_
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "common/base/lsn.h"
+#include "publisher/core/message_plan.h"
+#include "publisher/core/relation.h"
+#include "publisher/core/transaction_order.h"
+#include "publisher/core/wal2json_decoder.h"
+#include "publisher/io/nonfinite_reader.h"
+#include "publisher/io/pg_catalog.h"
+
+namespace pmoves {
+
+class ChangePump {
+ public:
+  // All references must outlive the pump. `tail`: what the stream holds already.
+  ChangePump(Lsn tail, MessagePlan& plan, PgCatalog& catalog, NonfiniteReader& nonfinite)
+      : order_(tail), plan_(plan), catalog_(catalog), nonfinite_(nonfinite) {}
+
+  // One payload of the WAL source.
+  absl::Status Take(std::string_view payload);
+  // The WAL has nothing more to read now: what is held goes on to the plan.
+  absl::Status Release();
+  // No transaction is open and nothing is held: all that was read is in the plan.
+  bool idle() const { return held_.empty() && !order_.in_transaction(); }
+  // Newest position read to its end.
+  Lsn last_seen() const { return order_.last_seen(); }
+  uint64_t transactions() const { return transactions_; }  // given to the plan
+  uint64_t nonfinite_reads() const { return nonfinite_reads_; }
+
+ private:
+  static constexpr size_t kMaxHeldBytes = 256 * 1024;
+  static constexpr size_t kMaxHeldRows = 256;  // that are read again
+
+  absl::Status Hold(std::string_view payload, const WalChange& change);
+  absl::Status Process(const WalChange& change);
+  absl::Status ProcessRow(const WalChange& change);
+  // nullptr in *relation: the table is not captured.
+  absl::Status FindRelation(const WalChange& change, const Relation** relation);
+
+  TransactionOrder order_;
+  MessagePlan& plan_;
+  PgCatalog& catalog_;
+  NonfiniteReader& nonfinite_;
+  Wal2JsonDecoder decoder_;
+  bool publishing_ = false;  // the open transaction is one that the stream does not have
+  std::deque<std::string> held_;
+  size_t held_bytes_ = 0;
+  uint64_t transactions_ = 0;
+  uint64_t nonfinite_reads_ = 0;
+};
+
+}  // namespace pmoves
+
+#endif  // PMOVES_PUBLISHER_CHANGE_PUMP_H_

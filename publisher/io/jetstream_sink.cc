@@ -1,0 +1,274 @@
+#include "publisher/io/jetstream_sink.h"
+
+#include <simdjson.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "common/base/check.h"
+#include "common/base/mutex.h"
+#include "common/base/status.h"
+#include "proto/message_codec.h"
+
+namespace pmoves {
+namespace {
+
+constexpr char kFenceHeader[] = "Nats-Expected-Last-Sequence";
+
+// Error codes of the server, with their names in its list.
+constexpr int64_t kMessageTooLarge = 10054;    // JSStreamMessageExceedsMaximumErr
+constexpr int64_t kWrongLastSequence = 10071;  // JSStreamWrongLastSequenceErrF
+constexpr int64_t kWrongLastSequenceConstant = 10164;
+constexpr int64_t kStoreFailed = 10077;  // JSStreamStoreFailedF: the stream's limits
+
+int64_t NowNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+absl::Status RefusalStatus(const std::string& stream, int64_t code, std::string_view description) {
+  const std::string message =
+      absl::StrFormat("stream %s refused a message: %s (error %d)", stream, description, code);
+  switch (code) {
+    case kWrongLastSequence:
+    case kWrongLastSequenceConstant:
+      return absl::AbortedError(message);
+    case kStoreFailed:
+      return absl::ResourceExhaustedError(message);
+    case kMessageTooLarge:
+      return absl::FailedPreconditionError(message);
+    default:
+      return absl::UnavailableError(message);
+  }
+}
+
+}  // namespace
+
+struct JetStreamSink::Ack {
+  uint64_t number = 0;
+  uint64_t sequence = 0;
+  absl::Status status;
+};
+
+// What the library's delivery thread hands to the publish loop.
+class JetStreamSink::AckQueue {
+ public:
+  AckQueue(const std::string& stream, size_t limit)
+      : stream_(stream), limit_(limit), fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    PMOVES_CHECK(fd_ >= 0);
+  }
+  ~AckQueue() { close(fd_); }
+
+  // Delivery thread.
+  void Deliver(natsMsg* message) {
+    Ack ack = Parse(message);
+    MutexLock lock(mutex_);
+    if (acks_.size() >= limit_) return;  // forged: there cannot be more acks than messages
+    const bool wake = acks_.empty();
+    acks_.push_back(std::move(ack));
+    const uint64_t one = 1;
+    if (wake) PMOVES_CHECK(write(fd_, &one, sizeof one) == sizeof one);
+  }
+
+  // Publish loop. REQUIRES: *acks is empty.
+  void Take(std::vector<Ack>* acks) {
+    MutexLock lock(mutex_);
+    if (acks_.empty()) return;
+    acks->swap(acks_);
+    uint64_t count = 0;
+    PMOVES_CHECK(read(fd_, &count, sizeof count) == sizeof count);
+  }
+
+  int fd() const { return fd_; }
+
+ private:
+  Ack Parse(natsMsg* message) {
+    Ack ack;
+    const std::string_view subject = natsMsg_GetSubject(message);
+    const size_t number = subject.rfind('.') + 1;  // 0 when there is no dot
+    const auto [end, error] =
+        std::from_chars(subject.data() + number, subject.data() + subject.size(), ack.number);
+    if (error != std::errc() || end != subject.data() + subject.size()) {
+      ack.status = absl::UnavailableError("an ack without a message number");
+      return ack;
+    }
+    if (natsMsg_IsNoResponders(message)) {
+      ack.status = absl::UnavailableError(
+          absl::StrFormat("no stream takes the messages of %s: it does not exist, JetStream is "
+                          "off, or it has no leader",
+                          stream_));
+      return ack;
+    }
+    ack.status = ParseBody(message, &ack.sequence);
+    return ack;
+  }
+
+  absl::Status ParseBody(natsMsg* message, uint64_t* sequence) {
+    simdjson::dom::element answer;
+    if (parser_.parse(natsMsg_GetData(message), static_cast<size_t>(natsMsg_GetDataLength(message)))
+            .get(answer) != simdjson::SUCCESS) {
+      return absl::UnavailableError("an ack that is not JSON");
+    }
+    simdjson::dom::element refusal;
+    if (answer["error"].get(refusal) == simdjson::SUCCESS) {
+      int64_t code = 0;
+      std::string_view description = "no reason given";
+      if (refusal["err_code"].get(code) != simdjson::SUCCESS) code = 0;
+      if (refusal["description"].get(description) != simdjson::SUCCESS) code = 0;
+      return RefusalStatus(stream_, code, description);
+    }
+    std::string_view stream;
+    if (answer["stream"].get(stream) != simdjson::SUCCESS || stream != stream_) {
+      return absl::AbortedError(
+          absl::StrFormat("a message was stored by stream '%s' instead of %s", stream, stream_));
+    }
+    bool duplicate = false;
+    if (answer["duplicate"].get(duplicate) == simdjson::SUCCESS && duplicate) {
+      return absl::AbortedError(
+          absl::StrFormat("stream %s took a message for a duplicate", stream_));
+    }
+    if (answer["seq"].get(*sequence) != simdjson::SUCCESS) {
+      return absl::AbortedError(
+          absl::StrFormat("stream %s sent an ack without a sequence", stream_));
+    }
+    return absl::OkStatus();
+  }
+
+  const std::string stream_;
+  const size_t limit_;
+  const int fd_;
+  simdjson::dom::parser parser_;  // delivery thread only
+  Mutex mutex_;
+  std::vector<Ack> acks_ ABSL_GUARDED_BY(mutex_);
+};
+
+absl::StatusOr<std::unique_ptr<JetStreamSink>> JetStreamSink::Create(
+    NatsClient& client, std::string stream, uint64_t expected_last_sequence, Options options) {
+  std::unique_ptr<JetStreamSink> sink(
+      new JetStreamSink(client, std::move(stream), expected_last_sequence, options));
+  AckQueue* queue = sink->queue_.get();
+  auto subscription = client.Subscribe(
+      sink->reply_ + "*", [queue](NatsMsgPtr message) { queue->Deliver(message.get()); });
+  RETURN_IF_ERROR(subscription.status());
+  sink->subscription_ = *std::move(subscription);
+  return sink;
+}
+
+JetStreamSink::JetStreamSink(NatsClient& client, std::string stream,
+                             uint64_t expected_last_sequence, Options options)
+    : client_(client),
+      stream_(std::move(stream)),
+      options_(options),
+      reply_(client.NewInbox() + "."),
+      reply_prefix_(reply_.size()),
+      last_sequence_(expected_last_sequence),
+      queue_(std::make_unique<AckQueue>(stream_, options.window_messages)) {
+  PMOVES_CHECK(options_.window_messages > 0);
+}
+
+JetStreamSink::~JetStreamSink() = default;
+
+int JetStreamSink::fd() const { return queue_->fd(); }
+
+bool JetStreamSink::HasRoom() const {
+  if (!failed_.ok()) return false;
+  return in_flight_.empty() ||
+         (in_flight_.size() < options_.window_messages && in_flight_bytes_ < options_.window_bytes);
+}
+
+absl::Status JetStreamSink::Publish(OutgoingMessage message) {
+  RETURN_IF_ERROR(failed_);
+  PMOVES_CHECK(HasRoom());
+  NatsClient::Headers headers = proto::EncodeHeaders(message.envelope);
+  headers.emplace_back(kFenceHeader, std::to_string(last_sequence_));
+  const uint64_t number = first_number_ + in_flight_.size();
+  char digits[24];
+  char* end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  reply_.resize(reply_prefix_);
+  reply_.append(digits, end);
+
+  InFlight entry;
+  entry.stored = {.position = message.envelope.position,
+                  .last = message.envelope.last,
+                  .sequence = last_sequence_ + 1,
+                  .changes = message.changes,
+                  .commit_us = message.commit_us};
+  entry.bytes = message.subject.size() + message.body.size();
+  for (const auto& [name, value] : headers) entry.bytes += std::strlen(name) + value.size();
+  entry.sent_ns = NowNs();
+  const absl::Status sent = client_.Publish(message.subject, reply_, headers, message.body);
+  if (!sent.ok()) {
+    Cork(sent);
+    return failed_;
+  }
+  ++last_sequence_;
+  in_flight_bytes_ += entry.bytes;
+  in_flight_.push_back(std::move(entry));
+  return absl::OkStatus();
+}
+
+absl::Status JetStreamSink::TakeAcks(std::vector<StoredMessage>* acks) {
+  RETURN_IF_ERROR(failed_);
+  queue_->Take(&taken_);
+  for (const Ack& ack : taken_) {
+    Accept(ack);
+    if (!failed_.ok()) break;  // whatever follows a failure is an echo of it
+  }
+  taken_.clear();
+  while (!in_flight_.empty() && in_flight_.front().acknowledged) {
+    in_flight_bytes_ -= in_flight_.front().bytes;
+    acks->push_back(in_flight_.front().stored);
+    in_flight_.pop_front();
+    ++first_number_;
+  }
+  if (failed_.ok()) CheckOverdue();
+  return failed_;
+}
+
+void JetStreamSink::Accept(const Ack& ack) {
+  if (!ack.status.ok()) {
+    Cork(ack.status);
+    return;
+  }
+  const uint64_t index = ack.number - first_number_;
+  if (ack.number < first_number_ || index >= in_flight_.size() || in_flight_[index].acknowledged) {
+    Cork(absl::AbortedError("an ack for a message that is not in flight"));
+    return;
+  }
+  InFlight& entry = in_flight_[index];
+  if (ack.sequence != entry.stored.sequence) {
+    Cork(absl::AbortedError(absl::StrFormat("stream %s stored a message as %d instead of %d",
+                                            stream_, ack.sequence, entry.stored.sequence)));
+    return;
+  }
+  entry.acknowledged = true;
+}
+
+void JetStreamSink::CheckOverdue() {
+  if (client_.IsClosed()) {
+    Cork(absl::UnavailableError("the connection to NATS was lost"));
+    return;
+  }
+  if (in_flight_.empty()) return;
+  const int64_t age_ns = NowNs() - in_flight_.front().sent_ns;
+  if (age_ns <= absl::ToInt64Nanoseconds(options_.ack_timeout)) return;
+  const std::string complaint = client_.last_error();
+  Cork(absl::UnavailableError(
+      absl::StrFormat("stream %s did not acknowledge message %d for %d ms%s%s", stream_,
+                      in_flight_.front().stored.sequence, age_ns / 1000000,
+                      complaint.empty() ? "" : "; the server said: ", complaint)));
+}
+
+void JetStreamSink::Cork(absl::Status status) {
+  PMOVES_CHECK(!status.ok());
+  failed_ = std::move(status);
+}
+
+}  // namespace pmoves

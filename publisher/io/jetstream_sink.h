@@ -1,0 +1,94 @@
+// JetStreamSink: the MessageSink over a real JetStream stream: pipelined publishes, each fenced by
+// the expected last sequence.
+//
+// In the flow:  MessagePlan -> JetStreamSink -> stream SYNC_<source>; its acks -> HandoffLedger
+//
+// Message number i carries Nats-Expected-Last-Sequence = tail + i - 1 (also "0": the library cannot
+// say that with its own options), so a message that is lost or refused makes the server refuse all
+// later ones: the stream never holds a hole, and a second writer never gets between. No
+// Nats-Msg-Id: the server's deduplication would answer for messages that it then refuses. The
+// replies come to one wildcard inbox, "<inbox>.<i>".
+//
+// Invariant:  StoredMessages come out in order, each with exactly the sequence that its fence asked
+// for. Once failed, for ever failed (corked). Thread:     publish loop only. Acks are parsed on a
+// thread of the NATS library and handed over through a queue that the window bounds.
+#ifndef PMOVES_PUBLISHER_IO_JETSTREAM_SINK_H_
+#define PMOVES_PUBLISHER_IO_JETSTREAM_SINK_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/io/nats_client.h"
+#include "publisher/core/message_sink.h"
+
+namespace pmoves {
+
+class JetStreamSink : public MessageSink {
+ public:
+  struct Options {
+    size_t window_messages = 256;
+    size_t window_bytes = 4 << 20;  // one message is always allowed, whatever its size
+    absl::Duration ack_timeout = absl::Seconds(10);
+  };
+
+  // `expected_last_sequence` is that of the stream's last message, 0 for a stream that never had
+  // one. `client` must outlive the sink.
+  static absl::StatusOr<std::unique_ptr<JetStreamSink>> Create(NatsClient& client,
+                                                               std::string stream,
+                                                               uint64_t expected_last_sequence,
+                                                               Options options);
+  ~JetStreamSink() override;
+
+  bool HasRoom() const override;
+  // Beside the statuses of MessageSink: kInvalidArgument when the message is larger than the
+  // server's max_payload.
+  absl::Status Publish(OutgoingMessage message) override;
+  // Also notices an overdue ack and a lost connection, neither of which makes fd() readable: call
+  // it at least once a second while messages are in flight. Beside the statuses of MessageSink:
+  // kFailedPrecondition when the stream's own settings refuse the message.
+  absl::Status TakeAcks(std::vector<StoredMessage>* acks) override;
+  size_t in_flight_messages() const override { return in_flight_.size(); }
+  size_t in_flight_bytes() const override { return in_flight_bytes_; }
+  int fd() const override;
+
+ private:
+  class AckQueue;
+  struct Ack;
+  struct InFlight {
+    StoredMessage stored;  // with the sequence that its ack must name
+    size_t bytes = 0;
+    int64_t sent_ns = 0;
+    bool acknowledged = false;
+  };
+
+  JetStreamSink(NatsClient& client, std::string stream, uint64_t expected_last_sequence,
+                Options options);
+  void Accept(const Ack& ack);
+  void CheckOverdue();
+  void Cork(absl::Status status);
+
+  NatsClient& client_;
+  const std::string stream_;
+  const Options options_;
+  std::string reply_;  // "<inbox>." and then the number of the message
+  size_t reply_prefix_ = 0;
+  uint64_t last_sequence_;     // the fence of the next message
+  uint64_t first_number_ = 0;  // number of in_flight_.front()
+  std::deque<InFlight> in_flight_;
+  size_t in_flight_bytes_ = 0;
+  absl::Status failed_;
+  std::unique_ptr<AckQueue> queue_;
+  std::vector<Ack> taken_;                          // kept for its capacity
+  std::unique_ptr<NatsSubscription> subscription_;  // last member: its handler uses queue_
+};
+
+}  // namespace pmoves
+
+#endif  // PMOVES_PUBLISHER_IO_JETSTREAM_SINK_H_

@@ -1,0 +1,101 @@
+#include "publisher/io/pg_catalog.h"
+
+#include "absl/time/clock.h"
+#include "common/base/status.h"
+#include "proto/message_codec.h"
+
+namespace pmoves {
+namespace {
+
+// One row per column, in attnum order. The key is what wal2json puts into "identity": the replica
+// identity index, or the primary key. Only immediate unique indexes count, as in the server's
+// RelationGetIndexList; INCLUDE columns do not. Under REPLICA IDENTITY FULL the primary key tells
+// which of the old columns identify the row.
+constexpr const char kColumnsSql[] = R"(
+SELECT c.oid, n.nspname, c.relname, a.attname, a.atttypid, a.attlen = -1 AND a.attstorage <> 'p',
+       coalesce(a.attnum = ANY (k.attnums), false),
+       a.atttypid IN (700, 701, 1700) AND NOT EXISTS (
+         SELECT 1 FROM pg_constraint g
+          WHERE g.conrelid = c.oid AND g.contype = 'c' AND g.convalidated
+            AND g.conname LIKE 'pmoves\_sync\_finite\_%' AND a.attnum = ANY (g.conkey)),
+       k.attnums IS NOT NULL
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  LEFT JOIN LATERAL (
+    SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] AS attnums
+      FROM pg_index i
+     WHERE i.indrelid = c.oid AND i.indimmediate AND i.indisvalid
+       AND ((c.relreplident IN ('d', 'f') AND i.indisprimary) OR
+            (c.relreplident = 'i' AND i.indisreplident))
+     LIMIT 1) k ON true
+ WHERE n.nspname = $1 AND ($2::text IS NULL OR c.relname = $2)
+   AND c.relkind = 'r' AND c.relpersistence = 'p'
+ ORDER BY c.oid, a.attnum)";
+
+}  // namespace
+
+PgCatalog::PgCatalog(PgConnection& connection, const CapturedTables& tables)
+    : connection_(connection), tables_(tables) {}
+
+absl::Status PgCatalog::Load() {
+  relations_.clear();
+  last_found_ = nullptr;
+  refreshed_at_ = absl::Now();
+  for (const TablePattern& pattern : tables_.patterns()) RETURN_IF_ERROR(Read(pattern));
+  return absl::OkStatus();
+}
+
+absl::Status PgCatalog::Read(const TablePattern& pattern) {
+  const PgParam table = pattern.whole_schema ? PgParam() : PgParam(pattern.table);
+  ASSIGN_OR_RETURN(PgRows rows, connection_.Execute(kColumnsSql, {pattern.schema, table}));
+  Relation* relation = nullptr;
+  for (int row = 0; row < rows.size(); ++row) {
+    const auto oid = static_cast<uint32_t>(rows.Int(row, 0));
+    if (relation == nullptr || relation->oid != oid) {
+      auto& entry = relations_[Key(rows.String(row, 1), rows.String(row, 2))];
+      entry = std::make_unique<Relation>();
+      relation = entry.get();
+      relation->oid = oid;
+      relation->schema = rows.String(row, 1);
+      relation->table = rows.String(row, 2);
+      relation->has_usable_identity = rows.Bool(row, 8);
+    }
+    RelationColumn column;
+    column.name = rows.String(row, 3);
+    column.token = proto::JsonString(column.name);
+    column.type_oid = static_cast<uint32_t>(rows.Int(row, 4));
+    column.toastable = rows.Bool(row, 5);
+    column.key = rows.Bool(row, 6);
+    column.may_be_nonfinite = rows.Bool(row, 7);
+    relation->columns.push_back(std::move(column));
+  }
+  return absl::OkStatus();
+}
+
+const Relation* PgCatalog::Find(std::string_view schema, std::string_view table) {
+  if (last_found_ != nullptr && last_found_->table == table && last_found_->schema == schema) {
+    return last_found_;
+  }
+  const std::pair<std::string_view, std::string_view> key(schema, table);
+  auto found = relations_.find(key);
+  if (found == relations_.end()) {
+    if (!tables_.Matches(schema, table)) return nullptr;
+    absl::Status status = Read(TablePattern{std::string(schema), std::string(table), false});
+    if (!status.ok()) {
+      query_status_.Update(status);
+      return nullptr;
+    }
+    // Leaves an empty entry when the catalog has no ordinary table of that name.
+    found = relations_.try_emplace(Key(schema, table)).first;
+  }
+  if (found->second != nullptr) last_found_ = found->second.get();
+  return found->second.get();
+}
+
+void PgCatalog::Refresh() {
+  if (absl::Now() - refreshed_at_ < kRefreshInterval) return;
+  query_status_.Update(Load());
+}
+
+}  // namespace pmoves

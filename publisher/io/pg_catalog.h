@@ -1,0 +1,69 @@
+// PgCatalog: what the database's catalog says of the captured tables. RelationCatalog over SQL.
+//
+// In the flow:  pg_class, pg_attribute, pg_index -> PgCatalog -> MessagePlan, NonfiniteReader
+// Invariant:    a table that the operator asked for is never taken for one that is not captured
+// because a query failed: after
+//               nullptr the caller looks at status().
+// Thread:       publish loop only (queries on the session's SQL connection).
+#ifndef PMOVES_PUBLISHER_IO_PG_CATALOG_H_
+#define PMOVES_PUBLISHER_IO_PG_CATALOG_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/io/pg_connection.h"
+#include "publisher/core/captured_tables.h"
+#include "publisher/core/relation.h"
+
+namespace pmoves {
+
+class PgCatalog : public RelationCatalog {
+ public:
+  // Both must outlive the catalog.
+  PgCatalog(PgConnection& connection, const CapturedTables& tables);
+
+  // Reads all captured tables.
+  absl::Status Load();
+  // A table that appeared after Load (below a "schema.*") is looked up once; nullptr when it is not
+  // captured (not asked for, or a materialized view, whose rows must not leave: it is derived
+  // data).
+  const Relation* Find(std::string_view schema, std::string_view table) override;
+  // Reads all again, at most once in `kRefreshInterval`. Pointers given out before are then
+  // invalid.
+  void Refresh() override;
+  // The first error of a query since Load.
+  const absl::Status& status() const { return query_status_; }
+  size_t size() const { return relations_.size(); }
+
+ private:
+  using Key = std::pair<std::string, std::string>;
+  struct Less {  // finds a pair of views without building strings
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      const std::string_view a1 = a.first, a2 = a.second, b1 = b.first, b2 = b.second;
+      return a1 != b1 ? a1 < b1 : a2 < b2;
+    }
+  };
+  static constexpr absl::Duration kRefreshInterval = absl::Seconds(10);
+
+  // Reads the tables of one pattern into relations_ (replacing entries).
+  absl::Status Read(const TablePattern& pattern);
+
+  PgConnection& connection_;
+  const CapturedTables& tables_;
+  // An empty pointer: looked up, and not captured.
+  std::map<Key, std::unique_ptr<Relation>, Less> relations_;
+  const Relation* last_found_ = nullptr;  // rows come in runs of one table
+  absl::Time refreshed_at_;
+  absl::Status query_status_;
+};
+
+}  // namespace pmoves
+
+#endif  // PMOVES_PUBLISHER_IO_PG_CATALOG_H_
