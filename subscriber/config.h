@@ -1,0 +1,95 @@
+// SubscriberConfig: everything an operator can set for the centre. One member per option, with
+// default, unit and effect.
+//
+// Read by subscriber/config.cc through common/io/config_file. docs/configuration.md lists the same
+// options (a test compares).
+#ifndef PMOVES_SUBSCRIBER_CONFIG_H_
+#define PMOVES_SUBSCRIBER_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/io/common_config.h"
+#include "common/io/config_file.h"
+#include "subscriber/core/target_table.h"
+
+namespace pmoves {
+
+struct TableConfig {
+  // tables[].table: schema.table (a bare name means public.)
+  std::string schema;
+  std::string table;
+  // tables[].conflict; CONFLICT_RESOLUTION sets the default
+  std::string conflict = "last-write-wins";
+  // tables[].on_error: row | transaction | block
+  OnError on_error = OnError::kRow;
+  // tables[].truncate: own-rows | all | ignore
+  TruncatePolicy truncate = TruncatePolicy::kOwnRows;
+  // tables[].sources: who may write it; empty: every source
+  std::vector<std::string> sources;
+};
+
+struct SubscriberConfig {
+  struct Postgres {
+    // postgres.dsn: the central database
+    std::string dsn;
+    // postgres.password (secret, also _FILE)
+    std::string password;
+    // postgres.triggers: true runs user triggers and foreign keys (session_replication_role
+    // origin); false: replica
+    bool triggers = false;
+    // postgres.statement_timeout
+    absl::Duration statement_timeout = absl::Minutes(5);
+    // postgres.lock_timeout
+    absl::Duration lock_timeout = absl::Seconds(10);
+    // postgres.synchronous_commit: false: batches commit without waiting for the disk; a position
+    // is reported back only when it is on disk, so nothing can be lost either way
+    bool synchronous_commit = false;
+  } postgres;
+
+  NatsSection nats;
+  // tables: only these are ever written; SYNC_TABLES
+  std::vector<TableConfig> tables;
+  // sources: expected edges; empty: every SYNC_<source> stream found
+  std::vector<std::string> sources;
+
+  // workers: Postgres connections that apply, 1 to 64
+  int workers = 2;
+  struct Batch {
+    // batch.max_rows: row changes in one central transaction; SYNC_BATCH_SIZE
+    int64_t max_rows = 10000;
+    // batch.max_bytes
+    int64_t max_bytes = 8 << 20;
+    // batch.max_wait: wait for more before a commit
+    absl::Duration max_wait = absl::ZeroDuration();
+  } batch;
+  struct Fetch {
+    // fetch.messages: per pull request; two are open per source
+    int messages = 128;
+    // fetch.bytes: per pull request
+    int64_t bytes = 2 << 20;
+  } fetch;
+
+  // report_interval: applied positions back to the edges, and sync_status
+  absl::Duration report_interval = absl::Seconds(1);
+  // purge_interval
+  absl::Duration purge_interval = absl::Seconds(30);
+  // retain_applied: applied messages kept in each stream
+  int64_t retain_applied = 10000;
+  // discover_interval: look for new streams, and for sources that nobody owns
+  absl::Duration discover_interval = absl::Seconds(5);
+
+  MetricsSection metrics{"127.0.0.1:9188"};
+  LogSection log;
+  RetrySection retry;
+};
+
+// Reads and checks. All problems found are returned at once, one per line, each naming file:line,
+// key, value and what is allowed.
+absl::StatusOr<SubscriberConfig> LoadSubscriberConfig(ConfigSource* source);
+
+}  // namespace pmoves
+
+#endif  // PMOVES_SUBSCRIBER_CONFIG_H_

@@ -1,0 +1,181 @@
+#include "subscriber/coordinator.h"
+
+#include <algorithm>
+
+#include <unistd.h>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "common/base/status.h"
+#include "common/io/log.h"
+#include "proto/subject.h"
+#include "subscriber/io/central_schema.h"
+#include "subscriber/io/pg_target.h"
+
+namespace pmoves {
+namespace {
+
+constexpr absl::Duration kReportAll = absl::Seconds(30);
+constexpr absl::Duration kFailures = absl::Seconds(2);
+constexpr absl::Duration kCollect = absl::Minutes(1);
+
+}  // namespace
+
+Coordinator::Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream, FleetState& fleet, SubscriberMetrics& metrics,
+                         std::vector<std::unique_ptr<Worker>>& workers)
+    : config_(config),
+      nats_(nats),
+      jetstream_(jetstream),
+      fleet_(fleet),
+      metrics_(metrics),
+      workers_(workers),
+      backoff_(config.retry.initial, config.retry.max, static_cast<uint32_t>(getpid())) {}
+
+bool Coordinator::EnsureConnection(absl::Time now) {
+  if (connected()) return true;
+  if (now < connect_at_) return false;
+  connection_.reset();
+  auto made = PgConnection::Connect(TargetSessionOptions(config_, "pmoves-sync-subscriber coordinator"));
+  absl::Status status = made.status();
+  if (status.ok()) {
+    connection_ = *std::move(made);
+    status = connection_->Execute(absl::StrFormat("SELECT pg_advisory_lock_shared(%d, %d)", kInstanceLockClass, getpid())).status();
+  }
+  if (!status.ok()) {
+    connection_.reset();
+    connect_at_ = now + backoff_.Next();
+    LogLimited(LogLevel::kError, "target.connect_failed", MessageOf(status), {{"worker", "coordinator"}});
+    return false;
+  }
+  backoff_.Reset();
+  status_ = std::make_unique<StatusWriter>(*connection_, config_.tables);
+  return true;
+}
+
+void Coordinator::Turn(absl::Time now) {
+  if (!EnsureConnection(now)) return;
+  if (now >= discover_at_) {
+    Discover();
+    discover_at_ = now + config_.discover_interval;
+  }
+  if (now >= report_at_) {
+    const bool everything = now >= report_all_at_;
+    if (everything) report_all_at_ = now + kReportAll;
+    Report(now, everything);
+    report_at_ = now + config_.report_interval;
+  }
+  if (now >= failures_at_) {
+    failures_at_ = now + kFailures;
+    if (auto open = status_->RefreshFailures(); open.ok()) metrics_.dead_letters_open.Set(static_cast<double>(*open));
+  }
+  if (now >= collect_at_) {
+    collect_at_ = now + kCollect;
+    if (absl::Status status = status_->CollectTombstones(); !status.ok()) LogLimited(LogLevel::kWarn, "tombstones.failed", MessageOf(status));
+  }
+  if (now >= purge_at_) {
+    purge_at_ = now + config_.purge_interval;
+    Purge();
+  }
+}
+
+void Coordinator::Discover() {
+  auto streams = jetstream_.ListStreams();
+  if (!streams.ok()) {
+    LogLimited(LogLevel::kWarn, "streams.list_failed", MessageOf(streams.status()));
+    return;
+  }
+  std::set<std::string> known;
+  for (const std::string& stream : *streams) {
+    if (stream.rfind(proto::kStreamPrefix, 0) != 0) continue;
+    const std::string source = stream.substr(proto::kStreamPrefix.size());
+    if (!proto::IsSourceName(source)) continue;
+    if (!config_.sources.empty() && std::find(config_.sources.begin(), config_.sources.end(), source) == config_.sources.end()) continue;
+    known.insert(source);
+  }
+  if (absl::Status status = status_->Expect(config_.sources); !status.ok()) LogLimited(LogLevel::kWarn, "status.write_failed", MessageOf(status));
+  if (absl::Status status = ShareSources(known); !status.ok()) LogLimited(LogLevel::kWarn, "sources.share_failed", MessageOf(status));
+}
+
+absl::Status Coordinator::ShareSources(const std::set<std::string>& known) {
+  ASSIGN_OR_RETURN(const PgRows rows, connection_->Execute(absl::StrFormat("SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid "
+                                                                           "FROM pg_database WHERE datname = current_database()) AND classid::bigint = %d",
+                                                                           kInstanceLockClass)));
+  const int64_t processes = std::max<int64_t>(rows.Int(0, 0), 1);
+  const size_t fair = (known.size() + static_cast<size_t>(processes) - 1) / static_cast<size_t>(processes);
+  std::map<std::string, int> owned;
+  for (const SourceState& state : fleet_.Snapshot()) {
+    if (state.owned) owned[state.source] = state.worker;
+  }
+  size_t count = owned.size();
+  for (const auto& [source, worker] : owned) {
+    if (count <= fair || worker < 0) break;
+    workers_[static_cast<size_t>(worker)]->Release(source);
+    --count;
+  }
+  std::vector<int> load;
+  for (const auto& worker : workers_) load.push_back(worker->owned());
+  for (const std::string& source : known) {
+    if (count >= fair) break;
+    if (owned.count(source) > 0) continue;
+    // Asked for also when another process owns it: then the lock says no. All free ones are asked for, at most `fair` will be kept.
+    const auto least = std::min_element(load.begin(), load.end());
+    workers_[static_cast<size_t>(least - load.begin())]->Claim(source);
+    ++*least;
+  }
+  return absl::OkStatus();
+}
+
+void Coordinator::Report(absl::Time now, bool everything) {
+  for (SourceState& state : fleet_.TakeDirty()) {
+    SourceState& kept = unreported_[state.source];
+    std::map<std::string, TableActivity> tables = std::move(kept.tables);
+    for (const auto& [table, activity] : state.tables) {
+      tables[table].changes += activity.changes;
+      tables[table].set_aside += activity.set_aside;
+    }
+    kept = std::move(state);
+    kept.tables = std::move(tables);
+  }
+  if (everything) {
+    for (SourceState& state : fleet_.Snapshot()) unreported_.try_emplace(state.source, std::move(state));
+  }
+  std::vector<SourceState> sources;
+  for (const auto& [name, state] : unreported_) {
+    if (state.owned) sources.push_back(state);  // the others are their owner's to write
+  }
+  if (unreported_.empty()) return;
+  if (absl::Status status = status_->Write(sources); !status.ok()) {
+    LogLimited(LogLevel::kWarn, "status.write_failed", MessageOf(status));
+    return;
+  }
+  for (const SourceState& state : sources) {
+    if (!state.owned || state.epoch == 0) continue;
+    durable_[state.source] = state.sequence;
+    const absl::Status sent = nats_.Publish(std::string(proto::kAppliedPrefix) + state.source,
+                                            proto::EncodeApplied({state.source, state.epoch, state.position, state.hlc}));
+    if (!sent.ok()) LogLimited(LogLevel::kWarn, "applied.publish_failed", MessageOf(sent), {{"source", state.source}});
+  }
+  unreported_.clear();
+  (void)now;
+}
+
+void Coordinator::Purge() {
+  for (const auto& [source, sequence] : durable_) {
+    const uint64_t keep = static_cast<uint64_t>(config_.retain_applied);
+    if (sequence <= keep + 1) continue;
+    const uint64_t below = sequence - keep;   // this and what follows stays, so the stream is never empty
+    uint64_t& done = purged_[source];
+    if (below < done + keep / 10 + 1) continue;
+    if (absl::Status status = jetstream_.PurgeBelow(proto::StreamName(source), below); status.ok()) {
+      done = below;
+    } else {
+      LogLimited(LogLevel::kWarn, "stream.purge_failed", MessageOf(status), {{"source", source}});
+    }
+  }
+}
+
+void Coordinator::Finish() {
+  if (connected()) Report(absl::Now(), false);
+}
+
+}  // namespace pmoves

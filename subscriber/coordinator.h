@@ -1,0 +1,72 @@
+// Coordinator: the part of a session that is not applying: which sources there are, who owns them, what is reported.
+//
+// In the flow:  stream list -> Coordinator -> Worker::Claim;  FleetState -> StatusWriter -> applied positions -> publishers
+// Sharing: every process holds a shared advisory lock (kInstanceLockClass, its own number), so the number of live processes is known at once when one dies. Each owns at
+// most its fair share, ceil(sources / processes), and gives the rest back.
+// Invariant:  a position is reported, and messages are purged, only after it is on disk in the centre (see StatusWriter).
+// Thread:     main, for the length of a session.
+#ifndef PMOVES_SUBSCRIBER_COORDINATOR_H_
+#define PMOVES_SUBSCRIBER_COORDINATOR_H_
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/io/backoff.h"
+#include "common/io/jetstream.h"
+#include "common/io/nats_client.h"
+#include "common/io/pg_connection.h"
+#include "subscriber/config.h"
+#include "subscriber/fleet_state.h"
+#include "subscriber/io/status_writer.h"
+#include "subscriber/metrics.h"
+#include "subscriber/worker.h"
+
+namespace pmoves {
+
+class Coordinator {
+ public:
+  Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream, FleetState& fleet, SubscriberMetrics& metrics,
+              std::vector<std::unique_ptr<Worker>>& workers);
+
+  // Everything that is due at `now`. Never fails: what does not work is logged and tried again at its next turn.
+  void Turn(absl::Time now);
+  // Last status and report, after the workers ended.
+  void Finish();
+  bool connected() const { return connection_ != nullptr && connection_->IsOpen(); }
+
+ private:
+  bool EnsureConnection(absl::Time now);
+  void Discover();
+  absl::Status ShareSources(const std::set<std::string>& known);
+  void Report(absl::Time now, bool everything);
+  void Purge();
+
+  const SubscriberConfig& config_;
+  NatsClient& nats_;
+  JetStream& jetstream_;
+  FleetState& fleet_;
+  SubscriberMetrics& metrics_;
+  std::vector<std::unique_ptr<Worker>>& workers_;
+  std::unique_ptr<PgConnection> connection_;
+  std::unique_ptr<StatusWriter> status_;
+  Backoff backoff_;
+  absl::Time connect_at_ = absl::InfinitePast();
+  absl::Time discover_at_ = absl::InfinitePast();
+  absl::Time report_at_ = absl::InfinitePast();
+  absl::Time report_all_at_ = absl::InfinitePast();
+  absl::Time failures_at_ = absl::InfinitePast();
+  absl::Time purge_at_ = absl::InfinitePast();
+  absl::Time collect_at_ = absl::InfinitePast();
+  std::map<std::string, SourceState> unreported_;          // taken from the fleet, not yet written
+  std::map<std::string, uint64_t> durable_;                // stream sequence that is applied and on disk
+  std::map<std::string, uint64_t> purged_;
+};
+
+}  // namespace pmoves
+
+#endif  // PMOVES_SUBSCRIBER_COORDINATOR_H_

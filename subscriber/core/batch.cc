@@ -1,0 +1,129 @@
+#include "subscriber/core/batch.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+
+namespace pmoves {
+namespace {
+
+struct KeyId {
+  const TargetTable* table;
+  std::string_view key;   // REQUIRES: ChangeSet::text does not grow while planning
+
+  bool operator==(const KeyId&) const = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const KeyId& id) {
+    return H::combine_contiguous(H::combine(std::move(h), id.table), id.key.data(), id.key.size());
+  }
+};
+
+bool IsWholeImage(ChangeKind kind) { return kind == ChangeKind::kWhole || kind == ChangeKind::kDelete; }
+
+class Planner {
+ public:
+  Planner(ChangeSet* set, size_t expected) : set_(set) { by_key_.reserve(expected); }
+
+  void Add(const Change& change) {
+    if (change.kind == ChangeKind::kTruncate || change.kind == ChangeKind::kMove) {
+      CloseStep();
+      effects_.push_back({&change, change.kind, change.shape, change.first_value});
+      CloseStep();
+      return;
+    }
+    auto [found, inserted] = by_key_.try_emplace(KeyId{change.table, set_->Key(change)}, effects_.size());
+    if (inserted) {
+      effects_.push_back({&change, change.kind, change.shape, change.first_value});
+      return;
+    }
+    if (Combine(change, &effects_[found->second])) return;
+    CloseStep();
+    Add(change);
+  }
+
+  std::vector<MergeStep> Finish() {
+    CloseStep();
+    return std::move(steps_);
+  }
+
+ private:
+  // False when the two cannot be one effect.
+  bool Combine(const Change& change, Effect* effect) {
+    const bool newer = IsNewer(change, *effect->change);
+    if (newer && IsWholeImage(change.kind)) {
+      *effect = {&change, change.kind, change.shape, change.first_value};
+      return true;
+    }
+    if (!newer && IsWholeImage(effect->kind)) return true;  // the older one is hidden
+    const Effect other{&change, change.kind, change.shape, change.first_value};
+    const Effect& top = newer ? other : *effect;      // a partial update
+    const Effect& base = newer ? *effect : other;
+    if (base.kind == ChangeKind::kDelete) return false;
+    *effect = Overlay(base, top);
+    return true;
+  }
+
+  // The columns of `base` with those of `top` laid over, under the version of `top`.
+  Effect Overlay(const Effect& base, const Effect& top) {
+    std::vector<int> columns = base.shape->columns;
+    std::vector<Value> values(set_->values.begin() + static_cast<ptrdiff_t>(base.first_value),
+                              set_->values.begin() + static_cast<ptrdiff_t>(base.first_value + columns.size()));
+    for (size_t i = 0; i < top.shape->columns.size(); ++i) {
+      const Value& value = set_->values[top.first_value + i];
+      auto found = std::find(columns.begin(), columns.end(), top.shape->columns[i]);
+      if (found != columns.end()) {
+        values[static_cast<size_t>(found - columns.begin())] = value;
+      } else {
+        columns.push_back(top.shape->columns[i]);
+        values.push_back(value);
+      }
+    }
+    Effect result{top.change, base.kind, &top.change->table->Intern(std::move(columns)), set_->values.size()};
+    set_->values.insert(set_->values.end(), values.begin(), values.end());
+    return result;
+  }
+
+  void CloseStep() {
+    if (effects_.empty()) return;
+    MergeStep step;
+    for (Effect& effect : effects_) {
+      auto found = std::find_if(step.begin(), step.end(), [&](const EffectGroup& group) {
+        return group.table == effect.change->table && group.kind == effect.kind && group.shape == effect.shape;
+      });
+      if (found == step.end()) {
+        step.push_back({effect.change->table, effect.kind, effect.shape, {}});
+        found = step.end() - 1;
+      }
+      found->effects.push_back(effect);
+    }
+    for (EffectGroup& group : step) {
+      std::sort(group.effects.begin(), group.effects.end(),
+                [this](const Effect& a, const Effect& b) { return set_->Key(*a.change) < set_->Key(*b.change); });
+    }
+    steps_.push_back(std::move(step));
+    effects_.clear();
+    by_key_.clear();
+  }
+
+  ChangeSet* set_;
+  absl::flat_hash_map<KeyId, size_t> by_key_;
+  std::vector<Effect> effects_;
+  std::vector<MergeStep> steps_;
+};
+
+}  // namespace
+
+bool IsNewer(const Change& a, const Change& b) {
+  if (a.hlc != b.hlc) return a.hlc > b.hlc;
+  return *a.source > *b.source;
+}
+
+std::vector<MergeStep> PlanMerge(ChangeSet* set, size_t begin, size_t end) {
+  Planner planner(set, end - begin);
+  for (size_t i = begin; i < end; ++i) planner.Add(set->changes[i]);
+  return planner.Finish();
+}
+
+}  // namespace pmoves

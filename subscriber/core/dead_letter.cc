@@ -1,0 +1,103 @@
+#include "subscriber/core/dead_letter.h"
+
+#include <functional>
+#include <vector>
+
+#include <simdjson.h>
+
+#include "absl/strings/str_format.h"
+#include "common/base/status.h"
+#include "proto/message_codec.h"
+
+namespace pmoves {
+namespace {
+
+const char* ReasonOf(const absl::Status& why) {
+  const std::string sql_state = SqlStateOf(why);
+  if (sql_state.substr(0, 2) == "23") return "constraint";
+  if (sql_state.substr(0, 2) == "22") return "value";
+  if (!sql_state.empty()) return "refused";
+  if (why.code() == absl::StatusCode::kNotFound) return "missing_row";
+  return "malformed";
+}
+
+}  // namespace
+
+std::string DeadLetter::Identity() const {
+  if (whole_message) {
+    // Sequences are used again when a stream is made anew, so the content is part of the name.
+    return absl::StrFormat("message/%s/%d/%x", source, sequence, std::hash<std::string>()(payload));
+  }
+  return absl::StrFormat("row/%s/%d/%s/%d/%d", source, epoch, position.ToString(), chunk, row);
+}
+
+bool IsStorableText(std::string_view text) {
+  return text.find('\0') == std::string_view::npos && simdjson::validate_utf8(text.data(), text.size());
+}
+
+absl::StatusOr<std::string> SingleRowBody(const ReceivedMessage& message, uint32_t row, Lsn position) {
+  proto::BodyReader reader;
+  proto::Body body;
+  std::string bytes = message.body;
+  RETURN_IF_ERROR(reader.Read(&bytes, &body));
+  proto::BodyWriter writer;
+  writer.Start(body.source, body.schema, body.table, body.operation);
+  auto cut = [row](const std::vector<proto::RawColumn>& columns, const std::vector<uint32_t>& offsets) {
+    if (row + 1 >= offsets.size()) return std::span<const proto::RawColumn>();
+    return std::span<const proto::RawColumn>(columns.data() + offsets[row], offsets[row + 1] - offsets[row]);
+  };
+  if (body.operation != proto::Operation::kTruncate) {
+    writer.AddRow(cut(body.data_columns, body.data_offsets), cut(body.key_columns, body.key_offsets));
+  }
+  int64_t commit_us = body.commit_us;
+  for (const proto::TransactionEntry& entry : body.transactions) {
+    if (entry.position == position) commit_us = entry.commit_us;
+  }
+  return writer.Finish(commit_us, body.unchanged, {});
+}
+
+DeadLetter DeadLetterOf(const Change& change, const absl::Status& why) {
+  DeadLetter letter;
+  letter.source = *change.source;
+  letter.epoch = change.message->envelope.epoch;
+  letter.position = change.position;
+  letter.chunk = change.message->envelope.chunk;
+  letter.row = change.row;
+  letter.schema = change.table->schema;
+  letter.table = change.table->table;
+  letter.hlc = change.hlc;
+  letter.commit_us = change.commit_us;
+  letter.sequence = change.message->sequence;
+  letter.subject = change.message->subject;
+  letter.reason = ReasonOf(why);
+  letter.sql_state = SqlStateOf(why);
+  letter.message = MessageOf(why);
+  switch (change.kind) {
+    case ChangeKind::kWhole: letter.operation = "UPSERT"; break;
+    case ChangeKind::kPartial: letter.operation = "UPDATE"; break;
+    case ChangeKind::kMove: letter.operation = "UPDATE"; break;
+    case ChangeKind::kDelete: letter.operation = "DELETE"; break;
+    case ChangeKind::kTruncate: letter.operation = "TRUNCATE"; break;
+  }
+  auto body = SingleRowBody(*change.message, change.row, change.position);
+  letter.payload = body.ok() ? *body : change.message->body;
+  return letter;
+}
+
+DeadLetter DeadLetterOf(const std::string& source, const ReceivedMessage& message, std::string reason, const absl::Status& why) {
+  DeadLetter letter;
+  letter.source = source;
+  letter.whole_message = true;
+  letter.epoch = message.envelope.epoch;
+  letter.position = message.envelope.position;
+  letter.chunk = message.envelope.chunk;
+  letter.hlc = message.envelope.hlc;
+  letter.sequence = message.sequence;
+  letter.subject = message.subject;
+  letter.reason = std::move(reason);
+  letter.message = MessageOf(why);
+  letter.payload = message.body;
+  return letter;
+}
+
+}  // namespace pmoves

@@ -1,0 +1,278 @@
+#include "subscriber/core/merge_sql.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+namespace pmoves {
+namespace {
+
+constexpr uint32_t kInt8Oid = 20;
+constexpr uint32_t kTextOid = 25;
+constexpr uint32_t kTimestamptzOid = 1184;
+
+// Versions of two aliases compared; `op` is "<" or ">=".
+std::string CompareVersions(const std::string& left, const char* op, const std::string& right) {
+  return absl::StrFormat("(%s._sync_version, %s._source COLLATE \"C\") %s (%s._sync_version, %s._source COLLATE \"C\")", left, left, op,
+                         right, right);
+}
+
+const TargetColumn& WrittenColumn(const TargetTable& table, const Shape& shape, int written) {
+  return table.columns[static_cast<size_t>(shape.columns[static_cast<size_t>(written)])];
+}
+
+bool IsKey(const TargetTable& table, int column) {
+  return std::find(table.key.begin(), table.key.end(), column) != table.key.end();
+}
+
+std::string KeyList(const TargetTable& table) {
+  std::vector<std::string> names;
+  for (int column : table.key) names.push_back(SqlIdentifier(table.columns[static_cast<size_t>(column)].name));
+  return absl::StrJoin(names, ", ");
+}
+
+std::string KeysEqual(const TargetTable& table, const std::string& left, const std::string& right) {
+  std::vector<std::string> terms;
+  for (int column : table.key) {
+    const std::string name = SqlIdentifier(table.columns[static_cast<size_t>(column)].name);
+    terms.push_back(absl::StrFormat("%s.%s = %s.%s", left, name, right, name));
+  }
+  return absl::StrJoin(terms, " AND ");
+}
+
+bool NeedsOverriding(const TargetTable& table, const Shape& shape) {
+  return std::any_of(shape.written.begin(), shape.written.end(),
+                     [&](int written) { return WrittenColumn(table, shape, written).identity_always; });
+}
+
+// "a" = EXCLUDED."a", ... for what may be overwritten.
+std::string Assignments(const TargetTable& table, const Shape& shape, const std::string& from) {
+  std::vector<std::string> sets;
+  for (int written : shape.written) {
+    const TargetColumn& column = WrittenColumn(table, shape, written);
+    if (column.identity_always || IsKey(table, shape.columns[static_cast<size_t>(written)])) continue;
+    sets.push_back(absl::StrFormat("%s = %s.%s", SqlIdentifier(column.name), from, SqlIdentifier(column.name)));
+  }
+  for (const char* inline_column : {"_source", "_source_updated_at", "_sync_version"}) {
+    sets.push_back(absl::StrFormat("%s = %s.%s", inline_column, from, inline_column));
+  }
+  return absl::StrJoin(sets, ", ");
+}
+
+std::vector<std::string> WrittenNames(const TargetTable& table, const Shape& shape, const std::string& prefix) {
+  std::vector<std::string> names;
+  for (int written : shape.written) names.push_back(prefix + SqlIdentifier(WrittenColumn(table, shape, written).name));
+  for (const char* inline_column : {"_source", "_source_updated_at", "_sync_version"}) names.push_back(prefix + inline_column);
+  return names;
+}
+
+std::string NotBuried(const TargetTable& table) {
+  return absl::StrFormat(
+      "NOT EXISTS (SELECT 1 FROM pmoves_sync.tombstone d WHERE d.relation = %s AND d.key = %s AND (d.version, d.source) >= "
+      "(s._sync_version, s._source COLLATE \"C\"))",
+      SqlLiteral(table.Name()), TombstoneKey(table, "s"));
+}
+
+std::string Upsert(const TargetTable& table, const Shape& shape, const std::string& from) {
+  return absl::StrFormat(
+      "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s WHERE %s ON CONFLICT (%s) DO UPDATE SET %s WHERE %s", SqlTable(table),
+      absl::StrJoin(WrittenNames(table, shape, ""), ", "), NeedsOverriding(table, shape) ? " OVERRIDING SYSTEM VALUE" : "",
+      absl::StrJoin(WrittenNames(table, shape, "s."), ", "), from, NotBuried(table), KeyList(table), Assignments(table, shape, "EXCLUDED"),
+      CompareVersions("t", "<", "EXCLUDED"));
+}
+
+std::string Delete(const TargetTable& table, const std::string& from) {
+  return absl::StrFormat(
+      "WITH buried AS (INSERT INTO pmoves_sync.tombstone AS d (relation, key, version, source, deleted_at) SELECT %s, %s, s._sync_version, "
+      "s._source, s._source_updated_at FROM %s ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version, source = EXCLUDED.source, "
+      "deleted_at = EXCLUDED.deleted_at, recorded_at = now() WHERE (d.version, d.source) < (EXCLUDED.version, EXCLUDED.source)) "
+      "DELETE FROM %s t USING %s WHERE %s AND %s",
+      SqlLiteral(table.Name()), TombstoneKey(table, "s"), from, SqlTable(table), from, KeysEqual(table, "t", "s"),
+      CompareVersions("t", "<", "s"));
+}
+
+// (SELECT $1 AS "a", ..., $n AS _sync_version) s, and the parameters' types.
+std::string ParameterRow(const TargetTable& table, const Shape& shape, std::vector<uint32_t>* types) {
+  std::vector<std::string> items;
+  for (int written : shape.written) {
+    const TargetColumn& column = WrittenColumn(table, shape, written);
+    types->push_back(column.type_oid);
+    items.push_back(absl::StrFormat("$%d AS %s", types->size(), SqlIdentifier(column.name)));
+  }
+  types->push_back(kTextOid);
+  items.push_back(absl::StrFormat("$%d AS _source", types->size()));
+  types->push_back(kTimestamptzOid);
+  items.push_back(absl::StrFormat("$%d AS _source_updated_at", types->size()));
+  types->push_back(kInt8Oid);
+  items.push_back(absl::StrFormat("$%d AS _sync_version", types->size()));
+  return absl::StrFormat("(SELECT %s) s", absl::StrJoin(items, ", "));
+}
+
+// s over a stage, with the target's names.
+std::string StageRow(const TargetTable& table, const Shape& shape, const std::string& stage) {
+  std::vector<std::string> items;
+  for (size_t i = 0; i < shape.written.size(); ++i) {
+    items.push_back(absl::StrFormat("c%d AS %s", i, SqlIdentifier(WrittenColumn(table, shape, shape.written[i]).name)));
+  }
+  return absl::StrFormat("(SELECT %s, _source, _source_updated_at, _sync_version FROM pg_temp.%s) s", absl::StrJoin(items, ", "), stage);
+}
+
+}  // namespace
+
+std::string SqlIdentifier(std::string_view name) {
+  std::string quoted = "\"";
+  for (char c : name) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
+std::string SqlLiteral(std::string_view text) {
+  std::string quoted = text.find('\\') == std::string_view::npos ? "'" : "E'";
+  for (char c : text) {
+    if (c == '\'' || c == '\\') quoted += c;
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
+std::string SqlTable(const TargetTable& table) { return SqlIdentifier(table.schema) + "." + SqlIdentifier(table.table); }
+
+std::string TombstoneKey(const TargetTable& table, const std::string& alias) {
+  std::vector<std::string> parts;
+  for (int index : table.key) {
+    const TargetColumn& column = table.columns[static_cast<size_t>(index)];
+    const std::string name = alias + "." + SqlIdentifier(column.name);
+    switch (column.key_text) {
+      case TargetColumn::KeyText::kPlain: parts.push_back(name + "::text"); break;
+      case TargetColumn::KeyText::kNumeric: parts.push_back("trim_scale(" + name + "::numeric)::text"); break;
+      case TargetColumn::KeyText::kCitext: parts.push_back("lower(" + name + "::text)"); break;
+      case TargetColumn::KeyText::kBlankPadded: parts.push_back("rtrim(" + name + "::text)"); break;
+    }
+  }
+  return absl::StrFormat("jsonb_build_array(%s)::text", absl::StrJoin(parts, ", "));
+}
+
+std::string CreateStage(const TargetTable& table, const Shape& shape, const std::string& stage) {
+  std::vector<std::string> columns;
+  for (size_t i = 0; i < shape.written.size(); ++i) {
+    columns.push_back(absl::StrFormat("c%d %s", i, WrittenColumn(table, shape, shape.written[i]).type));
+  }
+  return absl::StrFormat(
+      "CREATE TEMP TABLE %s (%s, _source text COLLATE \"C\", _source_updated_at timestamptz, _sync_version bigint) ON COMMIT DELETE ROWS", stage,
+      absl::StrJoin(columns, ", "));
+}
+
+std::string CopyIntoStage(const std::string& stage) { return absl::StrFormat("COPY pg_temp.%s FROM STDIN", stage); }
+
+std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage) {
+  return Upsert(table, shape, StageRow(table, shape, stage));
+}
+
+std::string DeleteFromStage(const TargetTable& table, const Shape& shape, const std::string& stage) {
+  return Delete(table, StageRow(table, shape, stage));
+}
+
+RowStatement UpsertRow(const TargetTable& table, const Shape& shape) {
+  RowStatement statement;
+  const std::string row = ParameterRow(table, shape, &statement.parameter_types);
+  statement.sql = Upsert(table, shape, row);
+  return statement;
+}
+
+RowStatement DeleteRow(const TargetTable& table, const Shape& shape) {
+  RowStatement statement;
+  const std::string row = ParameterRow(table, shape, &statement.parameter_types);
+  statement.sql = Delete(table, row);
+  return statement;
+}
+
+RowStatement PartialRow(const TargetTable& table, const Shape& shape) {
+  RowStatement statement;
+  const std::string row = ParameterRow(table, shape, &statement.parameter_types);
+  statement.sql = absl::StrFormat("UPDATE %s AS t SET %s FROM %s WHERE %s AND %s", SqlTable(table), Assignments(table, shape, "s"), row,
+                                  KeysEqual(table, "t", "s"), CompareVersions("t", "<", "s"));
+  return statement;
+}
+
+RowStatement MoveRow(const TargetTable& table, const Shape& shape) {
+  RowStatement statement;
+  const std::string row = ParameterRow(table, shape, &statement.parameter_types);
+  std::vector<std::string> names = WrittenNames(table, shape, "");
+  std::vector<std::string> values = WrittenNames(table, shape, "s.");
+  std::vector<std::string> sets;
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    const int column = static_cast<int>(i);
+    if (table.columns[i].generated) continue;
+    const std::string name = SqlIdentifier(table.columns[i].name);
+    if (std::find(shape.columns.begin(), shape.columns.end(), column) == shape.columns.end()) {
+      names.push_back(name);
+      values.push_back("o." + name);
+    }
+    if (IsKey(table, column) || table.columns[i].identity_always) continue;
+    sets.push_back(absl::StrFormat("%s = EXCLUDED.%s", name, name));
+  }
+  for (const char* inline_column : {"_source", "_source_updated_at", "_sync_version"}) {
+    sets.push_back(absl::StrFormat("%s = EXCLUDED.%s", inline_column, inline_column));
+  }
+  std::vector<std::string> old_terms;
+  for (size_t i = 0; i < table.key.size(); ++i) {
+    const TargetColumn& column = table.columns[static_cast<size_t>(table.key[i])];
+    statement.parameter_types.push_back(column.type_oid);
+    old_terms.push_back(absl::StrFormat("o.%s = $%d", SqlIdentifier(column.name), statement.parameter_types.size()));
+  }
+  const bool overriding =
+      std::any_of(table.columns.begin(), table.columns.end(), [](const TargetColumn& column) { return column.identity_always; });
+  statement.sql = absl::StrFormat(
+      "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s JOIN %s o ON %s WHERE %s ON CONFLICT (%s) DO UPDATE SET %s WHERE %s", SqlTable(table),
+      absl::StrJoin(names, ", "), overriding ? " OVERRIDING SYSTEM VALUE" : "", absl::StrJoin(values, ", "), row, SqlTable(table),
+      absl::StrJoin(old_terms, " AND "), NotBuried(table), KeyList(table), absl::StrJoin(sets, ", "), CompareVersions("t", "<", "EXCLUDED"));
+  return statement;
+}
+
+RowStatement IsHidden(const TargetTable& table) {
+  RowStatement statement;
+  std::vector<std::string> items;
+  for (int column : table.key) {
+    statement.parameter_types.push_back(table.columns[static_cast<size_t>(column)].type_oid);
+    items.push_back(
+        absl::StrFormat("$%d AS %s", statement.parameter_types.size(), SqlIdentifier(table.columns[static_cast<size_t>(column)].name)));
+  }
+  statement.parameter_types.push_back(kTextOid);
+  items.push_back(absl::StrFormat("$%d AS _source", statement.parameter_types.size()));
+  statement.parameter_types.push_back(kInt8Oid);
+  items.push_back(absl::StrFormat("$%d AS _sync_version", statement.parameter_types.size()));
+  statement.sql = absl::StrFormat(
+      "SELECT EXISTS (SELECT 1 FROM %s t WHERE %s AND %s) OR NOT (%s) FROM (SELECT %s) s", SqlTable(table), KeysEqual(table, "t", "s"),
+      CompareVersions("t", ">=", "s"), NotBuried(table), absl::StrJoin(items, ", "));
+  return statement;
+}
+
+namespace {
+
+RowStatement Truncate(const TargetTable& table, const char* which_rows, const char* tombstone_version, const char* tombstone_source) {
+  RowStatement statement;
+  statement.parameter_types = {kTextOid, kTimestamptzOid, kInt8Oid};
+  statement.sql = absl::StrFormat(
+      "WITH gone AS (DELETE FROM %s t WHERE %s RETURNING t.*) INSERT INTO pmoves_sync.tombstone AS d (relation, key, version, source, "
+      "deleted_at) SELECT %s, %s, %s, %s, $2 FROM gone g ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version, source = "
+      "EXCLUDED.source, deleted_at = EXCLUDED.deleted_at, recorded_at = now() WHERE (d.version, d.source) < (EXCLUDED.version, "
+      "EXCLUDED.source)",
+      SqlTable(table), which_rows, SqlLiteral(table.Name()), TombstoneKey(table, "g"), tombstone_version, tombstone_source);
+  return statement;
+}
+
+}  // namespace
+
+RowStatement TruncateOwnRows(const TargetTable& table) {
+  return Truncate(table, "t._source = $1 AND t._sync_version < $3", "g._sync_version", "g._source");
+}
+
+RowStatement TruncateAll(const TargetTable& table) {
+  return Truncate(table, "(t._sync_version, t._source COLLATE \"C\") < ($3, $1 COLLATE \"C\")", "$3", "$1");
+}
+
+}  // namespace pmoves

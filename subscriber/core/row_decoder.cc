@@ -1,0 +1,197 @@
+#include "subscriber/core/row_decoder.h"
+
+#include <cstring>
+
+#include "absl/strings/str_format.h"
+#include "common/base/status.h"
+#include "proto/message_codec.h"
+
+namespace pmoves {
+namespace {
+
+using proto::Operation;
+
+std::span<const proto::RawColumn> RowOf(const std::vector<proto::RawColumn>& columns, const std::vector<uint32_t>& offsets, size_t row) {
+  return {columns.data() + offsets[row], offsets[row + 1] - offsets[row]};
+}
+
+}  // namespace
+
+absl::Status RowDecoder::Append(const proto::Body& body, const ReceivedMessage& message, const std::string* source, TargetTable* table,
+                                Lsn after, ChangeSet* out) {
+  const size_t changes_before = out->changes.size();
+  const size_t values_before = out->values.size();
+  const size_t text_before = out->text.size();
+  Change common;
+  common.table = table;
+  common.source = source;
+  common.message = &message;
+
+  const size_t total = body.changes();
+  size_t entry = 0;
+  size_t left_in_entry = body.transactions.empty() ? total : body.transactions[0].rows;
+  RowVersion version{message.envelope.hlc, body.commit_us, message.envelope.position};
+  if (!body.transactions.empty()) {
+    version = {body.transactions[0].hlc, body.transactions[0].commit_us, body.transactions[0].position};
+  }
+  for (size_t row = 0; row < total; ++row) {
+    while (left_in_entry == 0) {
+      const proto::TransactionEntry& next = body.transactions[++entry];
+      version = {next.hlc, next.commit_us, next.position};
+      left_in_entry = next.rows;
+    }
+    --left_in_entry;
+    if (body.transactions.empty() || version.position > after) {
+      if (absl::Status status = AppendRow(body, row, version, common, out); !status.ok()) {
+        out->changes.resize(changes_before);
+        out->values.resize(values_before);
+        out->text.resize(text_before);
+        return status;
+      }
+    }
+    ++version.hlc.value;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const RowVersion& version, Change common, ChangeSet* out) {
+  Change change = common;
+  change.hlc = version.hlc;
+  change.commit_us = version.commit_us;
+  change.position = version.position;
+  change.row = static_cast<uint32_t>(row);
+  TargetTable* table = common.table;
+  if (body.operation == Operation::kTruncate) {
+    change.kind = ChangeKind::kTruncate;
+    out->changes.push_back(change);
+    return absl::OkStatus();
+  }
+
+  const bool has_key = body.key_rows() > 0;
+  const Shape* key_shape = nullptr;
+  uint64_t key_values = 0;
+  if (has_key) {
+    auto columns = RowOf(body.key_columns, body.key_offsets, row);
+    ASSIGN_OR_RETURN(key_shape, ShapeOf(columns, true, table));
+    RETURN_IF_ERROR(AppendValues(columns, *key_shape, *table, out, &key_values));
+  }
+  if (body.operation == Operation::kDelete) {
+    change.kind = ChangeKind::kDelete;
+    change.shape = key_shape;
+    change.first_value = key_values;
+    RETURN_IF_ERROR(SetKey(*key_shape, *table, key_values, &change, out));
+    out->changes.push_back(change);
+    return absl::OkStatus();
+  }
+
+  auto columns = RowOf(body.data_columns, body.data_offsets, row);
+  ASSIGN_OR_RETURN(change.shape, ShapeOf(columns, false, table));
+  RETURN_IF_ERROR(AppendValues(columns, *change.shape, *table, out, &change.first_value));
+  RETURN_IF_ERROR(SetKey(*change.shape, *table, change.first_value, &change, out));
+  change.kind = body.unchanged.empty() ? ChangeKind::kWhole : ChangeKind::kPartial;
+  if (has_key) {
+    Change old = common;
+    old.kind = ChangeKind::kDelete;
+    old.hlc = change.hlc;
+    old.commit_us = change.commit_us;
+    old.position = change.position;
+    old.row = change.row;
+    old.shape = key_shape;
+    old.first_value = key_values;
+    RETURN_IF_ERROR(SetKey(*key_shape, *table, key_values, &old, out));
+    if (out->Key(old) == out->Key(change)) {
+      // REPLICA IDENTITY USING INDEX: the identity changed, the key of the centre did not.
+      out->changes.push_back(change);
+      return absl::OkStatus();
+    }
+    if (change.kind == ChangeKind::kPartial) {
+      change.kind = ChangeKind::kMove;
+      change.old_shape = key_shape;
+      change.first_old_value = key_values;
+      out->changes.push_back(change);
+    } else {
+      out->changes.push_back(old);
+      out->changes.push_back(change);
+    }
+    return absl::OkStatus();
+  }
+  out->changes.push_back(change);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<const Shape*> RowDecoder::ShapeOf(std::span<const proto::RawColumn> columns, bool is_key, TargetTable* table) {
+  ShapeCache& cache = is_key ? key_cache_ : data_cache_;
+  if (cache.table == table && cache.names.size() == columns.size()) {
+    bool same = true;
+    for (size_t i = 0; same && i < columns.size(); ++i) same = cache.names[i] == columns[i].name;
+    if (same) return cache.shape;
+  }
+  std::vector<int> wanted;
+  std::string name;
+  for (const proto::RawColumn& column : columns) {
+    name.clear();
+    ASSIGN_OR_RETURN(const bool is_text, proto::AppendTokenText(column.name, &name));
+    (void)is_text;
+    const int index = table->Find(name);
+    if (index < 0) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("table %s of the centre has no column \"%s\", which the source sends; add it: "
+                          "ALTER TABLE ... ADD COLUMN, replication goes on by itself",
+                          table->Name(), name));
+    }
+    const TargetColumn& target = table->columns[static_cast<size_t>(index)];
+    for (int earlier : wanted) {
+      if (earlier == index) return absl::InvalidArgumentError("a row names a column twice");
+    }
+    wanted.push_back(target.generated ? -1 : index);
+  }
+  const Shape& shape = table->Intern(std::move(wanted));
+  if (!shape.has_key) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "the message lacks key columns of %s: the source's replica identity does not cover the primary key of the centre", table->Name()));
+  }
+  cache.table = table;
+  cache.shape = &shape;
+  cache.names.clear();
+  for (const proto::RawColumn& column : columns) cache.names.emplace_back(column.name);
+  return &shape;
+}
+
+absl::Status RowDecoder::AppendValues(std::span<const proto::RawColumn> columns, const Shape& shape, const TargetTable& table,
+                                      ChangeSet* out, uint64_t* first) {
+  *first = out->values.size();
+  for (size_t i = 0; i < columns.size(); ++i) {
+    Value value;
+    value.offset = out->text.size();
+    const int index = shape.columns[i];
+    if (index >= 0 && table.columns[static_cast<size_t>(index)].is_bytea && columns[i].value.substr(0, 4) != "\"\\\\x") {
+      if (columns[i].value != "null") out->text += "\\x";
+    }
+    ASSIGN_OR_RETURN(const bool present, proto::AppendTokenText(columns[i].value, &out->text));
+    value.is_null = !present;
+    const size_t length = out->text.size() - value.offset;
+    if (length > UINT32_MAX) return absl::InvalidArgumentError("a value is larger than 4 GiB");
+    value.length = static_cast<uint32_t>(length);
+    out->values.push_back(value);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RowDecoder::SetKey(const Shape& shape, const TargetTable& table, uint64_t first_value, Change* change, ChangeSet* out) {
+  change->key_offset = out->text.size();
+  for (size_t i = 0; i < shape.key.size(); ++i) {
+    const Value value = out->values[first_value + static_cast<size_t>(shape.key[i])];
+    if (value.is_null) {
+      return absl::InvalidArgumentError(absl::StrFormat("key column \"%s\" of %s is null",
+                                                        table.columns[static_cast<size_t>(table.key[i])].name, table.Name()));
+    }
+    char length[sizeof(uint32_t)];
+    std::memcpy(length, &value.length, sizeof(length));
+    out->text.append(length, sizeof(length));
+    out->text.append(out->text, value.offset, value.length);
+  }
+  change->key_length = static_cast<uint32_t>(out->text.size() - change->key_offset);
+  return absl::OkStatus();
+}
+
+}  // namespace pmoves

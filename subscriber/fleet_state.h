@@ -1,0 +1,84 @@
+// FleetState: what this process knows about every source, for the coordinator, /status and /metrics.
+//
+// In the flow:  workers and the heartbeat handler write, the coordinator and HTTP threads read
+// Thread:       any; one mutex, held for copies only.
+#ifndef PMOVES_SUBSCRIBER_FLEET_STATE_H_
+#define PMOVES_SUBSCRIBER_FLEET_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "common/base/hlc.h"
+#include "common/base/lsn.h"
+#include "common/base/mutex.h"
+
+namespace pmoves {
+
+// Per table of one source, since the status was last written.
+struct TableActivity {
+  int64_t changes = 0;
+  int64_t set_aside = 0;
+};
+
+struct SourceState {
+  std::string source;
+  bool owned = false;              // by this process
+  int worker = -1;
+  bool blocked = false;
+  std::string reason;              // why it is blocked, or the last error
+  std::string blocked_table;       // schema.table, "" when the source as a whole is
+  uint32_t epoch = 0;
+  Lsn position;                    // committed in the centre
+  Hlc hlc;
+  uint64_t sequence = 0;
+  int64_t last_commit_us = 0;      // source commit time of the newest applied transaction
+  absl::Time applied_at = absl::InfinitePast();
+  absl::Time last_seen = absl::InfinitePast();       // a message or a heartbeat came
+  int64_t waiting_since_us = 0;    // when JetStream stored the oldest message that is not applied; 0: nothing waits
+  uint64_t pending = 0;            // messages behind the newest one fetched
+  std::map<std::string, TableActivity> tables;       // keyed by table name
+  bool dirty = false;              // changed since the coordinator last took it
+  std::string heartbeat;           // the edge's last heartbeat, JSON
+};
+
+class FleetState {
+ public:
+  // Runs `change` on the state of `source`, made on first sight, and marks it dirty.
+  template <typename Change>
+  void Update(const std::string& source, Change change) {
+    MutexLock lock(mutex_);
+    SourceState& state = sources_[source];
+    state.source = source;
+    change(state);
+    state.dirty = true;
+  }
+  // The same, but nothing for a source that is not known: what anybody may send must not make entries.
+  template <typename Change>
+  void UpdateKnown(const std::string& source, Change change) {
+    MutexLock lock(mutex_);
+    auto found = sources_.find(source);
+    if (found == sources_.end()) return;
+    change(found->second);
+    found->second.dirty = true;
+  }
+  std::vector<SourceState> Snapshot() const;
+  // The dirty sources, whose dirty mark and table activity are taken away.
+  std::vector<SourceState> TakeDirty();
+  void Forget(const std::string& source);
+
+  // How far the centre is behind this source at `now`: the age of the oldest message that waits, or, for an edge that went silent, the time since it was
+  // last heard (it may have written anything since): it keeps growing (promise O1).
+  static absl::Duration Lag(const SourceState& state, absl::Time now);
+
+ private:
+  mutable Mutex mutex_;
+  std::map<std::string, SourceState> sources_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace pmoves
+
+#endif  // PMOVES_SUBSCRIBER_FLEET_STATE_H_

@@ -1,0 +1,434 @@
+#include "subscriber/io/jetstream_source.h"
+
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+
+#include "absl/strings/str_format.h"
+#include "common/base/check.h"
+#include "common/base/mutex.h"
+#include "common/base/status.h"
+#include "proto/message_codec.h"
+#include "subscriber/io/ack_reply.h"
+#include "subscriber/io/pull_window.h"
+
+namespace pmoves {
+namespace {
+
+constexpr int kMissedHeartbeats = 3;
+constexpr int64_t kRefusalPauseNs = int64_t{1000} * 1000 * 1000;
+// Headers, subject and reply count too, at the server by their true size, which the library does
+// not tell. Rather too little than too much, so that what the server counts as the limit is within
+// ours.
+constexpr int64_t kFramingBytes = 128;
+constexpr size_t kBodyPadding = 64;  // what simdjson wants behind a document
+
+int64_t NowNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// "a.b.17" -> "a.b" and 17.
+bool SplitNumber(std::string_view text, char separator, std::string_view* head, uint64_t* number) {
+  const size_t at = text.rfind(separator);
+  if (at == std::string_view::npos) return false;
+  const char* end = text.data() + text.size();
+  const auto result = std::from_chars(text.data() + at + 1, end, *number);
+  *head = text.substr(0, at);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
+std::optional<std::string_view> Header(natsMsg* message, const char* name) {
+  const char* value = nullptr;
+  if (natsMsgHeader_Get(message, name, &value) != NATS_OK || value == nullptr) return std::nullopt;
+  return value;
+}
+
+std::vector<std::pair<std::string, std::string>> AllHeaders(natsMsg* message) {
+  std::vector<std::pair<std::string, std::string>> headers;
+  const char** names = nullptr;
+  int count = 0;
+  if (natsMsgHeader_Keys(message, &names, &count) != NATS_OK) return headers;
+  const std::unique_ptr<const char*, NatsDeleter<&std::free>> owned(names);
+  for (int i = 0; i < count; ++i) {
+    headers.emplace_back(names[i], Header(message, names[i]).value_or(""));
+  }
+  return headers;
+}
+
+struct Queued {
+  NatsMsgPtr message;
+  uint64_t sequence = 0;
+  int64_t stored_us = 0;
+  uint64_t pending = 0;
+  int64_t bytes = 0;  // for the flow control
+};
+
+FetchedMessage ToFetched(const std::string& stream, Queued queued) {
+  natsMsg* message = queued.message.get();
+  FetchedMessage fetched;
+  fetched.stream = stream;
+  fetched.sequence = queued.sequence;
+  fetched.stored_us = queued.stored_us;
+  fetched.pending = queued.pending;
+  fetched.subject = natsMsg_GetSubject(message);
+  fetched.envelope =
+      proto::DecodeHeaders([message](const char* name) { return Header(message, name); });
+  if (!fetched.envelope.ok()) fetched.headers = AllHeaders(message);
+  const auto size = static_cast<size_t>(natsMsg_GetDataLength(message));
+  fetched.body.reserve(size + kBodyPadding);
+  if (size > 0) fetched.body.assign(natsMsg_GetData(message), size);
+  return fetched;
+}
+
+// One stream being read.
+struct Reader {
+  Reader(std::string stream_name, std::string consumer_name, const PullWindow::Options& options)
+      : stream(std::move(stream_name)), consumer(std::move(consumer_name)), window(options) {}
+
+  const std::string stream;
+  const std::string consumer;
+  PullWindow window;
+  uint64_t next_consumer_sequence = 1;
+  std::deque<Queued> queue;
+  absl::Status broken;  // nothing is queued or requested any more
+};
+
+// What is to be done when the lock is released: publishing may block, and on_ready is not ours.
+struct Actions {
+  struct Pull {
+    std::string subject;
+    std::string reply;
+    std::string body;
+  };
+  std::vector<Pull> pulls;
+  std::vector<std::string> ready;
+};
+
+}  // namespace
+
+struct JetStreamSource::State {
+  State(NatsClient& nats, JetStream& js, Options given,
+        std::function<void(const std::string&)> ready)
+      : client(nats), jetstream(js), options(given), on_ready(std::move(ready)) {
+    inbox = client.NewInbox();
+    consumer_prefix = "sync-" + inbox.substr(inbox.rfind('.') + 1);
+    window_options = {
+        .messages = options.messages,
+        .bytes = options.bytes,
+        .expires_ns = absl::ToInt64Nanoseconds(options.expires),
+        .silence_ns = absl::ToInt64Nanoseconds(options.idle_heartbeat) * kMissedHeartbeats};
+  }
+
+  // ---- delivery thread ----
+  void Deliver(NatsMsgPtr message);
+  void DeliverData(NatsMsgPtr message, std::string_view reply, Actions* actions);
+  void DeliverStatus(natsMsg* message, Actions* actions);
+  void HandleStatus(Reader& reader, uint64_t request, std::string_view status,
+                    std::string_view description, Actions* actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+
+  // ---- any thread ----
+  Reader* FindByNumber(uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  Reader* FindByName(const std::string& stream, uint64_t* number)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  void Break(Reader& reader, absl::Status status, Actions* actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  void Pull(Reader& reader, uint64_t number, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  void Run(const Actions& actions);
+  void Forget(const std::string& stream);
+
+  NatsClient& client;
+  JetStream& jetstream;
+  const Options options;
+  const std::function<void(const std::string&)> on_ready;
+  std::string inbox;            // replies come to <inbox>.<reader>.<request>
+  std::string consumer_prefix;  // consumers are called <prefix>-<reader>
+  PullWindow::Options window_options;
+
+  mutable Mutex mutex;
+  uint64_t last_number ABSL_GUARDED_BY(mutex) = 0;
+  std::unordered_map<uint64_t, std::unique_ptr<Reader>> readers ABSL_GUARDED_BY(mutex);
+  std::unordered_map<std::string, uint64_t> numbers ABSL_GUARDED_BY(mutex);  // by stream
+  std::unique_ptr<NatsSubscription> subscription;
+};
+
+Reader* JetStreamSource::State::FindByNumber(uint64_t number) {
+  const auto found = readers.find(number);
+  return found == readers.end() ? nullptr : found->second.get();
+}
+
+Reader* JetStreamSource::State::FindByName(const std::string& stream, uint64_t* number) {
+  const auto found = numbers.find(stream);
+  if (found == numbers.end()) return nullptr;
+  *number = found->second;
+  return FindByNumber(*number);
+}
+
+void JetStreamSource::State::Break(Reader& reader, absl::Status status, Actions* actions) {
+  if (!reader.broken.ok()) return;
+  reader.broken = std::move(status);
+  if (reader.queue.empty()) actions->ready.push_back(reader.stream);
+}
+
+void JetStreamSource::State::Pull(Reader& reader, uint64_t number, Actions* actions) {
+  if (!reader.broken.ok()) return;
+  while (const std::optional<PullRequest> request = reader.window.Next(NowNs())) {
+    const std::string max_bytes =
+        request->bytes > 0 ? absl::StrFormat(R"(,"max_bytes":%d)", request->bytes) : "";
+    actions->pulls.push_back(
+        {.subject = absl::StrFormat("%s.CONSUMER.MSG.NEXT.%s.%s", jetstream.api_prefix(),
+                                    reader.stream, reader.consumer),
+         .reply = absl::StrFormat("%s.%d.%d", inbox, number, request->number),
+         .body = absl::StrFormat(R"({"batch":%d%s,"expires":%d,"idle_heartbeat":%d})",
+                                 request->messages, max_bytes,
+                                 absl::ToInt64Nanoseconds(options.expires),
+                                 absl::ToInt64Nanoseconds(options.idle_heartbeat))});
+  }
+}
+
+void JetStreamSource::State::Run(const Actions& actions) {
+  for (const Actions::Pull& pull : actions.pulls) {
+    // A failure means that the connection is closed, which Take and Tick notice.
+    (void)client.Publish(pull.subject, pull.reply, {}, pull.body);
+  }
+  for (const std::string& stream : actions.ready) on_ready(stream);
+}
+
+// ---- what arrives ----
+
+void JetStreamSource::State::Deliver(NatsMsgPtr message) {
+  Actions actions;
+  const char* reply = natsMsg_GetReply(message.get());
+  if (reply != nullptr && std::string_view(reply).starts_with(kAckReplyPrefix)) {
+    DeliverData(std::move(message), reply, &actions);
+  } else {
+    DeliverStatus(message.get(), &actions);
+  }
+  Run(actions);
+}
+
+void JetStreamSource::State::DeliverData(NatsMsgPtr message, std::string_view reply,
+                                         Actions* actions) {
+  AckReply ack;
+  std::string_view prefix;
+  uint64_t number = 0;
+  if (!ParseAckReply(reply, &ack) || !SplitNumber(ack.consumer, '-', &prefix, &number) ||
+      prefix != consumer_prefix) {
+    return;
+  }
+  MutexLock lock(mutex);
+  Reader* reader = FindByNumber(number);
+  if (reader == nullptr || !reader->broken.ok() || ack.stream != reader->stream) return;
+  if (ack.consumer_sequence != reader->next_consumer_sequence) {
+    Break(*reader,
+          absl::UnavailableError(absl::StrFormat(
+              "stream %s: delivery %d came instead of %d, messages were lost on the way",
+              reader->stream, ack.consumer_sequence, reader->next_consumer_sequence)),
+          actions);
+    return;
+  }
+  ++reader->next_consumer_sequence;
+  const int64_t bytes = natsMsg_GetDataLength(message.get()) + kFramingBytes;
+  if (reader->queue.empty()) actions->ready.push_back(reader->stream);
+  reader->queue.push_back({.message = std::move(message),
+                           .sequence = ack.stream_sequence,
+                           .stored_us = ack.stored_ns / 1000,
+                           .pending = ack.pending,
+                           .bytes = bytes});
+  reader->window.Received(bytes, NowNs());
+  Pull(*reader, number, actions);
+}
+
+void JetStreamSource::State::DeliverStatus(natsMsg* message, Actions* actions) {
+  std::string_view head;
+  std::string_view base;
+  uint64_t number = 0;
+  uint64_t request = 0;
+  const std::optional<std::string_view> status = Header(message, "Status");
+  if (!status.has_value() || !SplitNumber(natsMsg_GetSubject(message), '.', &head, &request) ||
+      !SplitNumber(head, '.', &base, &number) || base != inbox) {
+    return;
+  }
+  const std::string_view description = Header(message, "Description").value_or("");
+  MutexLock lock(mutex);
+  Reader* reader = FindByNumber(number);
+  if (reader == nullptr || !reader->broken.ok()) return;
+  reader->window.Heard(NowNs());
+  HandleStatus(*reader, request, *status, description, actions);
+  Pull(*reader, number, actions);
+}
+
+void JetStreamSource::State::HandleStatus(Reader& reader, uint64_t request, std::string_view status,
+                                          std::string_view description, Actions* actions) {
+  const auto mentions = [&](std::string_view text) {
+    return description.find(text) != std::string_view::npos;
+  };
+  const std::string what =
+      absl::StrFormat("reading stream %s ended: %s %s", reader.stream, status, description);
+  if (status == "100") return;  // heartbeat
+  if (status == "404" || status == "408") {
+    reader.window.Ended(request, NowNs());
+  } else if (status == "409" && mentions("Message Size Exceeds")) {
+    reader.window.EndedBySize(request);
+  } else if (status == "409" && (mentions("Batch Completed") || mentions("Leadership"))) {
+    reader.window.Ended(request, NowNs());
+  } else if (status == "409" && mentions("Exceeded MaxWaiting")) {
+    reader.window.Refused(request, NowNs() + kRefusalPauseNs);
+  } else if (status == "400" || (status == "409" && mentions("push based"))) {
+    Break(reader, absl::FailedPreconditionError(what), actions);
+  } else {
+    // 503: nobody answers for the consumer. 409: consumer deleted, server shutdown, limits. 423 and
+    // whatever comes later.
+    Break(reader, absl::UnavailableError(what), actions);
+  }
+}
+
+// ---- the public side ----
+
+JetStreamSource::JetStreamSource(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+absl::StatusOr<std::unique_ptr<JetStreamSource>> JetStreamSource::Create(
+    NatsClient& client, JetStream& jetstream, Options options,
+    std::function<void(const std::string& stream)> on_ready) {
+  if (options.messages < 1 || options.bytes < 1 || options.idle_heartbeat > options.expires / 2) {
+    return absl::InvalidArgumentError(
+        "pull requests need messages and bytes, and heartbeats in at most half their time");
+  }
+  auto state = std::make_unique<State>(client, jetstream, options, std::move(on_ready));
+  State* delivery = state.get();
+  auto subscription = client.Subscribe(state->inbox + ".>", [delivery](NatsMsgPtr message) {
+    delivery->Deliver(std::move(message));
+  });
+  RETURN_IF_ERROR(subscription.status());
+  state->subscription = *std::move(subscription);
+  return std::unique_ptr<JetStreamSource>(new JetStreamSource(std::move(state)));
+}
+
+JetStreamSource::~JetStreamSource() {
+  state_->subscription.reset();  // no delivery after this
+  std::vector<std::string> streams;
+  {
+    MutexLock lock(state_->mutex);
+    for (const auto& [stream, number] : state_->numbers) streams.push_back(stream);
+  }
+  for (const std::string& stream : streams) state_->Forget(stream);
+}
+
+absl::Status JetStreamSource::Open(const std::string& stream, uint64_t start_sequence) {
+  Close(stream);
+  uint64_t number = 0;
+  {
+    MutexLock lock(state_->mutex);
+    number = ++state_->last_number;
+  }
+  const std::string consumer = absl::StrFormat("%s-%d", state_->consumer_prefix, number);
+  RETURN_IF_ERROR(state_->jetstream.CreateConsumer(stream, consumer, start_sequence));
+  Actions actions;
+  {
+    MutexLock lock(state_->mutex);
+    auto reader = std::make_unique<Reader>(stream, consumer, state_->window_options);
+    state_->Pull(*reader, number, &actions);
+    state_->numbers[stream] = number;
+    state_->readers[number] = std::move(reader);
+  }
+  state_->Run(actions);
+  return absl::OkStatus();
+}
+
+void JetStreamSource::Close(const std::string& stream) { state_->Forget(stream); }
+
+void JetStreamSource::State::Forget(const std::string& stream) {
+  std::unique_ptr<Reader> reader;
+  {
+    MutexLock lock(mutex);
+    const auto found = numbers.find(stream);
+    if (found == numbers.end()) return;
+    reader = std::move(readers[found->second]);
+    readers.erase(found->second);
+    numbers.erase(found);
+  }
+  // A courtesy: the server forgets an unused consumer by itself after a while.
+  (void)client.Publish(absl::StrFormat("%s.CONSUMER.DELETE.%s.%s", jetstream.api_prefix(),
+                                       reader->stream, reader->consumer),
+                       "");
+}
+
+absl::Status JetStreamSource::Take(const std::string& stream, size_t max_messages, size_t max_bytes,
+                                   std::vector<FetchedMessage>* out) {
+  std::vector<Queued> taken;
+  Actions actions;
+  {
+    MutexLock lock(state_->mutex);
+    uint64_t number = 0;
+    Reader* reader = state_->FindByName(stream, &number);
+    if (reader == nullptr) {
+      return absl::NotFoundError(absl::StrFormat("stream %s is not open", stream));
+    }
+    if (reader->queue.empty()) {
+      if (reader->broken.ok() && state_->client.IsClosed()) {
+        reader->broken = absl::UnavailableError("the connection to NATS was lost");
+      }
+      return reader->broken;
+    }
+    size_t bytes = 0;
+    while (!reader->queue.empty() && taken.size() < max_messages &&
+           (taken.empty() || bytes < max_bytes)) {
+      Queued& front = reader->queue.front();
+      bytes += static_cast<size_t>(natsMsg_GetDataLength(front.message.get()));
+      reader->window.Taken(front.bytes);
+      taken.push_back(std::move(front));
+      reader->queue.pop_front();
+    }
+    state_->Pull(*reader, number, &actions);
+  }
+  state_->Run(actions);
+  out->reserve(out->size() + taken.size());
+  for (Queued& queued : taken) out->push_back(ToFetched(stream, std::move(queued)));
+  return absl::OkStatus();
+}
+
+void JetStreamSource::Tick() {
+  const bool closed = state_->client.IsClosed();
+  const int64_t now_ns = NowNs();
+  Actions actions;
+  {
+    MutexLock lock(state_->mutex);
+    for (const auto& [number, reader] : state_->readers) {
+      if (closed) {
+        state_->Break(*reader, absl::UnavailableError("the connection to NATS was lost"), &actions);
+      } else if (reader->window.IsSilent(now_ns)) {
+        state_->Break(
+            *reader,
+            absl::UnavailableError(absl::StrFormat("stream %s: the server missed %d heartbeats",
+                                                   reader->stream, kMissedHeartbeats)),
+            &actions);
+      } else {
+        reader->window.Expire(now_ns);
+        state_->Pull(*reader, number, &actions);
+      }
+    }
+  }
+  state_->Run(actions);
+}
+
+size_t JetStreamSource::queued_messages() const {
+  MutexLock lock(state_->mutex);
+  int64_t sum = 0;
+  for (const auto& [number, reader] : state_->readers) sum += reader->window.queued_messages();
+  return static_cast<size_t>(sum);
+}
+
+size_t JetStreamSource::queued_bytes() const {
+  MutexLock lock(state_->mutex);
+  int64_t sum = 0;
+  for (const auto& [number, reader] : state_->readers) sum += reader->window.queued_bytes();
+  return static_cast<size_t>(sum);
+}
+
+}  // namespace pmoves

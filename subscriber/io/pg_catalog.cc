@@ -1,0 +1,108 @@
+#include "subscriber/io/pg_catalog.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "common/base/status.h"
+
+namespace pmoves {
+namespace {
+
+constexpr const char kTableSql[] = R"sql(
+SELECT c.oid, c.relkind, row_security_active(c.oid),
+  (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN ('_source', '_source_updated_at', '_sync_version') AND NOT attisdropped)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)sql";
+
+constexpr const char kColumnsSql[] = R"sql(
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerated <> '', a.attidentity = 'a',
+  (WITH RECURSIVE r(o) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype = 'd')
+   SELECT t.typname FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype <> 'd') AS base,
+  COALESCE((SELECT array_position(i.indkey::int2[], a.attnum) FROM pg_index i
+            WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indimmediate), -1) AS key_position
+FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+  AND a.attname NOT IN ('_source', '_source_updated_at', '_sync_version')
+ORDER BY a.attnum)sql";
+
+TargetColumn::KeyText KeyTextOf(std::string_view base_type) {
+  if (base_type == "numeric") return TargetColumn::KeyText::kNumeric;
+  if (base_type == "citext") return TargetColumn::KeyText::kCitext;
+  if (base_type == "bpchar") return TargetColumn::KeyText::kBlankPadded;
+  return TargetColumn::KeyText::kPlain;
+}
+
+}  // namespace
+
+absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::string_view table) {
+  const std::pair<std::string, std::string> name(schema, table);
+  auto found = entries_.find(name);
+  if (found != entries_.end() && found->second.fresh) return found->second.table;
+  const auto config = std::find_if(tables_.begin(), tables_.end(), [&](const TableConfig& candidate) {
+    return candidate.schema == schema && candidate.table == table;
+  });
+  if (config == tables_.end()) {
+    return absl::NotFoundError(absl::StrFormat("table %s.%s is not configured in `tables`", name.first, name.second));
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<TargetTable> loaded, Load(*config));
+  Entry& entry = entries_[name];
+  if (entry.table == nullptr || entry.table->oid != loaded->oid || entry.table->columns != loaded->columns ||
+      entry.table->key != loaded->key) {
+    if (entry.table != nullptr) ++generation_;
+    entry.table = loaded.get();
+    owned_.push_back(std::move(loaded));
+  }
+  entry.fresh = true;
+  return entry.table;
+}
+
+void TargetCatalog::Invalidate() {
+  for (auto& [name, entry] : entries_) entry.fresh = false;
+}
+
+absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConfig& config) {
+  const std::string display = config.schema + "." + config.table;
+  ASSIGN_OR_RETURN(PgRows rows, connection_.Execute(kTableSql, {PgParam(config.schema), PgParam(config.table)}));
+  if (rows.size() == 0) {
+    return absl::FailedPreconditionError(absl::StrFormat("table %s does not exist in the centre; create it, then run init", display));
+  }
+  if (rows.Text(0, 1) != "r" && rows.Text(0, 1) != "p") {
+    return absl::FailedPreconditionError(absl::StrFormat("%s is not a table in the centre", display));
+  }
+  if (rows.Bool(0, 2)) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "row level security of %s applies to this role and would hide rows silently; ALTER ROLE ... BYPASSRLS, or use the owner", display));
+  }
+  if (rows.Int(0, 3) != 3) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "table %s lacks the columns _source, _source_updated_at, _sync_version; run `pmoves-sync-subscriber init`", display));
+  }
+  auto table = std::make_unique<TargetTable>();
+  table->oid = static_cast<uint32_t>(rows.Int(0, 0));
+  table->schema = config.schema;
+  table->table = config.table;
+  table->on_error = config.on_error;
+  table->truncate = config.truncate;
+  table->sources = config.sources;
+  const std::string oid = rows.String(0, 0);
+  ASSIGN_OR_RETURN(PgRows columns, connection_.Execute(kColumnsSql, {PgParam(oid)}));
+  std::vector<std::pair<int64_t, int>> key;
+  for (int i = 0; i < columns.size(); ++i) {
+    TargetColumn& column = table->columns.emplace_back();
+    column.name = columns.String(i, 0);
+    column.type = columns.String(i, 1);
+    column.type_oid = static_cast<uint32_t>(columns.Int(i, 2));
+    column.generated = columns.Bool(i, 3);
+    column.identity_always = columns.Bool(i, 4);
+    column.is_bytea = columns.Text(i, 5) == "bytea";
+    column.key_text = KeyTextOf(columns.Text(i, 5));
+    if (columns.Int(i, 6) >= 0) key.emplace_back(columns.Int(i, 6), i);
+  }
+  std::sort(key.begin(), key.end());
+  for (const auto& [position, index] : key) table->key.push_back(index);
+  if (table->key.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("table %s has no primary key in the centre (or a deferrable one); changes are merged by it", display));
+  }
+  return table;
+}
+
+}  // namespace pmoves

@@ -1,0 +1,147 @@
+// The two ways rows reach the centre: COPY into a stage, and prepared statements in a pipeline. See pg_target.h.
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "common/base/time_text.h"
+#include "subscriber/io/pg_target.h"
+
+namespace pmoves {
+namespace {
+
+// Pipelines are cut after so many rows, so that neither side's socket buffer can fill while the other waits.
+constexpr size_t kPipelineRows = 256;
+constexpr size_t kCopyChunkBytes = 64 * 1024;
+
+void AppendCopyText(std::string_view text, std::string* out) {
+  size_t clean = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    char escaped = 0;
+    switch (text[i]) {
+      case '\\': escaped = '\\'; break;
+      case '\n': escaped = 'n'; break;
+      case '\r': escaped = 'r'; break;
+      case '\t': escaped = 't'; break;
+      default: continue;
+    }
+    out->append(text.substr(clean, i - clean));
+    out->push_back('\\');
+    out->push_back(escaped);
+    clean = i + 1;
+  }
+  out->append(text.substr(clean));
+}
+
+}  // namespace
+
+absl::Status PgTarget::CopyEffects(const ChangeSet& set, const EffectGroup& group, const std::string& stage) {
+  PgResultPtr started(PQexec(connection_.raw(), CopyIntoStage(stage).c_str()));
+  if (PQresultStatus(started.get()) != PGRES_COPY_IN) return connection_.ErrorOf(started.get());
+  bool sent = true;
+  auto flush = [this, &sent] {
+    sent = sent && PQputCopyData(connection_.raw(), copy_buffer_.data(), static_cast<int>(copy_buffer_.size())) == 1;
+    copy_buffer_.clear();
+    if (copy_buffer_.capacity() > (size_t{8} << 20)) copy_buffer_.shrink_to_fit();
+  };
+  copy_buffer_.clear();
+  int64_t last_commit_us = -1;
+  std::string committed;
+  for (const Effect& effect : group.effects) {
+    for (int written : group.shape->written) {
+      const Value& value = set.values[effect.first_value + static_cast<size_t>(written)];
+      if (value.is_null) {
+        copy_buffer_ += "\\N";
+      } else {
+        AppendCopyText(set.Text(value), &copy_buffer_);
+      }
+      copy_buffer_.push_back('\t');
+    }
+    if (effect.change->commit_us != last_commit_us) {
+      last_commit_us = effect.change->commit_us;
+      committed = FormatRfc3339(last_commit_us);
+    }
+    copy_buffer_ += *effect.change->source;
+    copy_buffer_.push_back('\t');
+    copy_buffer_ += committed;
+    copy_buffer_.push_back('\t');
+    copy_buffer_ += std::to_string(effect.change->hlc.value);
+    copy_buffer_.push_back('\n');
+    if (copy_buffer_.size() >= kCopyChunkBytes) flush();
+  }
+  flush();
+  if (PQputCopyEnd(connection_.raw(), nullptr) != 1 || !sent) return connection_.ErrorOf(nullptr);
+  PgResultPtr result(PQgetResult(connection_.raw()));
+  while (PgResultPtr rest{PQgetResult(connection_.raw())}) {
+  }
+  return PQresultStatus(result.get()) == PGRES_COMMAND_OK ? absl::OkStatus() : connection_.ErrorOf(result.get());
+}
+
+absl::Status PgTarget::RunRows(const ChangeSet& set, const std::vector<const EffectGroup*>& groups) {
+  // Prepared before the pipeline starts: preparing waits for its answer.
+  for (const EffectGroup* group : groups) {
+    const StatementKind kind = group->kind == ChangeKind::kDelete    ? StatementKind::kDelete
+                               : group->kind == ChangeKind::kPartial ? StatementKind::kPartial
+                                                                     : StatementKind::kUpsert;
+    RETURN_IF_ERROR(Prepare(kind, *group->table, group->shape).status());
+  }
+  std::vector<const Effect*> sent;
+  std::vector<const Effect*> untouched;
+  for (const EffectGroup* group : groups) {
+    for (const Effect& effect : group->effects) {
+      if (sent.empty()) PMOVES_CHECK(PQenterPipelineMode(connection_.raw()) == 1);
+      if (absl::Status status = SendRow(set, effect); !status.ok()) return status;
+      sent.push_back(&effect);
+      if (sent.size() == kPipelineRows) {
+        RETURN_IF_ERROR(ReadPipeline(sent, &untouched));
+        sent.clear();
+      }
+    }
+  }
+  if (!sent.empty()) RETURN_IF_ERROR(ReadPipeline(sent, &untouched));
+  for (const Effect* effect : untouched) {
+    if (effect->kind == ChangeKind::kPartial) {
+      RETURN_IF_ERROR(RequireHidden(set, *effect));
+    } else {
+      ++hidden_;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PgTarget::SendRow(const ChangeSet& set, const Effect& effect) {
+  const StatementKind kind = effect.kind == ChangeKind::kDelete    ? StatementKind::kDelete
+                             : effect.kind == ChangeKind::kPartial ? StatementKind::kPartial
+                                                                   : StatementKind::kUpsert;
+  const std::string& name = prepared_.at({effect.change->table, kind, effect.shape->id});
+  binder_.Clear();
+  binder_.AddRow(set, *effect.shape, effect.first_value);
+  binder_.AddVersion(*effect.change);
+  if (PQsendQueryPrepared(connection_.raw(), name.c_str(), binder_.size(), binder_.Pointers(), nullptr, nullptr, 0) != 1) {
+    return connection_.ErrorOf(nullptr);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PgTarget::ReadPipeline(const std::vector<const Effect*>& sent, std::vector<const Effect*>* untouched) {
+  if (PQpipelineSync(connection_.raw()) != 1) return connection_.ErrorOf(nullptr);
+  absl::Status first_error;
+  for (const Effect* effect : sent) {
+    PgResultPtr result(PQgetResult(connection_.raw()));
+    const ExecStatusType status = PQresultStatus(result.get());
+    if (status == PGRES_COMMAND_OK) {
+      if (PgRows(std::move(result)).affected() == 0) untouched->push_back(effect);
+    } else if (first_error.ok()) {
+      first_error = connection_.ErrorOf(result.get());
+      if (!connection_.IsOpen()) return first_error;
+    }
+    while (PgResultPtr rest{PQgetResult(connection_.raw())}) {
+    }
+  }
+  PgResultPtr sync(PQgetResult(connection_.raw()));
+  if (PQresultStatus(sync.get()) != PGRES_PIPELINE_SYNC && first_error.ok()) first_error = connection_.ErrorOf(sync.get());
+  if (PQexitPipelineMode(connection_.raw()) != 1 && first_error.ok()) first_error = connection_.ErrorOf(nullptr);
+  return first_error;
+}
+
+}  // namespace pmoves

@@ -1,0 +1,70 @@
+// SubscriberMetrics: every metric of the subscriber, as a member. Adding one: a member here, a line in the constructor, a call site, a row in docs/metrics.md.
+//
+// Thread: any (prometheus-cpp's counters are atomic). Never Family::Add per row: children are made once, per source or table.
+#ifndef PMOVES_SUBSCRIBER_METRICS_H_
+#define PMOVES_SUBSCRIBER_METRICS_H_
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include "absl/base/thread_annotations.h"
+#include "common/base/mutex.h"
+#include "subscriber/fleet_state.h"
+
+namespace pmoves {
+
+struct SourceMetrics {
+  prometheus::Counter& transactions;
+  prometheus::Counter& applied;
+  prometheus::Counter& hidden;
+  prometheus::Counter& dead_lettered;
+  prometheus::Counter& duplicates;
+  prometheus::Counter& gaps;
+};
+
+class SubscriberMetrics {
+ public:
+  SubscriberMetrics();
+
+  std::shared_ptr<prometheus::Registry> registry;
+  prometheus::Family<prometheus::Counter>& source_transactions;
+  prometheus::Family<prometheus::Counter>& source_changes;
+  prometheus::Family<prometheus::Counter>& source_duplicates;
+  prometheus::Family<prometheus::Counter>& source_gaps;
+  prometheus::Counter& batches;
+  prometheus::Counter& batch_retries;
+  prometheus::Counter& batch_splits;
+  prometheus::Counter& connections_lost;
+  prometheus::Counter& messages;
+  prometheus::Histogram& batch_changes;
+  prometheus::Histogram& batch_duration;
+  prometheus::Histogram& end_to_end;
+  prometheus::Gauge& nats_up;
+  prometheus::Gauge& postgres_up;
+  prometheus::Gauge& dead_letters_open;
+  prometheus::Gauge& tombstones;
+  prometheus::Family<prometheus::Gauge>& lag;
+  prometheus::Family<prometheus::Gauge>& pending;
+  prometheus::Family<prometheus::Gauge>& blocked;
+  prometheus::Family<prometheus::Gauge>& owned;
+  prometheus::Family<prometheus::Gauge>& position;
+  prometheus::Family<prometheus::Gauge>& last_commit;
+  prometheus::Family<prometheus::Gauge>& last_applied;
+  prometheus::Family<prometheus::Gauge>& last_seen;
+
+  // The counters of one source, all created at first sight with 0.
+  SourceMetrics Of(const std::string& source);
+  // Sets the gauges per source; called before each scrape, so that ages grow also when nothing happens.
+  void Refresh(const FleetState& fleet, absl::Time now);
+};
+
+}  // namespace pmoves
+
+#endif  // PMOVES_SUBSCRIBER_METRICS_H_

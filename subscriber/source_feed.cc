@@ -1,0 +1,165 @@
+#include "subscriber/source_feed.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "common/base/status.h"
+#include "proto/subject.h"
+
+namespace pmoves {
+
+void SourceFeed::Reset(uint32_t epoch, Lsn applied) {
+  order_ = SourceOrder(epoch, applied);
+  half_ = FedTransaction();
+  joining_.reset();
+  half_complete_ = half_given_ = restarted_ = false;
+  held_.clear();
+  ready_.clear();
+  ready_bytes_ = 0;
+  pending_ = 0;
+  last_sequence_ = 0;
+  took_any_ = false;
+}
+
+absl::Status SourceFeed::Pump(JetStreamSource& reader, const std::string& stream, size_t max_messages, size_t max_bytes) {
+  while (!held_.empty() && !half_complete_) {
+    FetchedMessage message = std::move(held_.front());
+    held_.pop_front();
+    RETURN_IF_ERROR(Accept(std::move(message)));
+  }
+  if (half_complete_) return absl::OkStatus();
+  std::vector<FetchedMessage> fetched;
+  const absl::Status status = reader.Take(stream, max_messages, max_bytes, &fetched);
+  for (FetchedMessage& message : fetched) RETURN_IF_ERROR(Accept(std::move(message)));
+  return status;
+}
+
+absl::Status SourceFeed::Accept(FetchedMessage message) {
+  if (half_complete_) {
+    held_.push_back(std::move(message));
+    return absl::OkStatus();
+  }
+  took_any_ = true;
+  pending_ = message.pending;
+  last_sequence_ = message.sequence;
+  if (!message.envelope.ok()) {
+    Quarantine(std::move(message), "malformed", message.envelope.status());
+    return absl::OkStatus();
+  }
+  const proto::Envelope envelope = *message.envelope;
+  auto subject = proto::ParseSubject(message.subject);
+  if (envelope.source != source_ || (subject.ok() && subject->source != source_)) {
+    Quarantine(std::move(message), "forged",
+               absl::InvalidArgumentError(absl::StrFormat("a message in the stream of %s calls itself one of %s", source_, envelope.source)));
+    return absl::OkStatus();
+  }
+  if (!subject.ok()) {
+    Quarantine(std::move(message), "malformed", subject.status());
+    return absl::OkStatus();
+  }
+  switch (order_.Judge(envelope)) {
+    case Verdict::kStale:
+    case Verdict::kDuplicate:
+      ++duplicates_;
+      return absl::OkStatus();
+    case Verdict::kGap:
+      return absl::DataLossError(absl::StrFormat(
+          "the stream lacks what lies between position %s and %s (message %d, chunk %d of %s); the source must be resynchronised",
+          order_.applied().ToString(), envelope.previous.ToString(), message.sequence, envelope.chunk, envelope.position.ToString()));
+    case Verdict::kForeignEpoch:
+      return absl::DataLossError(absl::StrFormat("the stream goes on in epoch %d, whose beginning is missing (applied: epoch %d)",
+                                                 envelope.epoch, order_.epoch()));
+    case Verdict::kStart:
+      restarted_ = restarted_ || half_given_;
+      half_ = FedTransaction();
+      half_.after = envelope.epoch == order_.epoch() ? order_.applied() : Lsn{};
+      half_complete_ = half_given_ = false;
+      joining_.reset();
+      break;
+    case Verdict::kContinue:
+      break;
+  }
+  return AppendPart(std::move(message), envelope);
+}
+
+absl::Status SourceFeed::AppendPart(FetchedMessage message, const proto::Envelope& envelope) {
+  const bool joins = joining_ != nullptr && envelope.part == joining_->envelope.part + 1 && envelope.parts == joining_->envelope.parts;
+  if (envelope.part != 0 && !joins) {
+    return absl::DataLossError(absl::StrFormat("part %d of a large row is missing before message %d", envelope.part, message.sequence));
+  }
+  order_.Take(envelope);
+  half_.epoch = envelope.epoch;
+  half_.position = envelope.position;
+  half_.origin = envelope.origin;
+  half_.sequence = message.sequence;
+  half_.bytes += message.body.size();
+  if (half_.stored_us == 0) half_.stored_us = message.stored_us;
+  if (envelope.part == 0) {
+    joining_ = std::make_unique<ReceivedMessage>();
+    joining_->subject = std::move(message.subject);
+    joining_->body = std::move(message.body);
+    joining_->envelope = envelope;
+  } else {
+    joining_->body += message.body;
+    joining_->envelope.part = envelope.part;
+    joining_->envelope.last = envelope.last;
+  }
+  joining_->sequence = message.sequence;
+  if (envelope.part + 1 == envelope.parts) half_.messages.push_back(std::move(joining_));
+  if (!envelope.last) return absl::OkStatus();
+  if (half_given_) {
+    half_complete_ = true;
+    return absl::OkStatus();
+  }
+  ready_bytes_ += half_.bytes;
+  ready_.push_back(std::move(half_));
+  half_ = FedTransaction();
+  return absl::OkStatus();
+}
+
+FedTransaction SourceFeed::Next() {
+  FedTransaction next = std::move(ready_.front());
+  ready_.pop_front();
+  ready_bytes_ -= next.bytes;
+  return next;
+}
+
+std::vector<std::unique_ptr<ReceivedMessage>> SourceFeed::TakePiece(bool* complete, FedTransaction* head) {
+  *complete = half_complete_;
+  half_given_ = true;
+  std::vector<std::unique_ptr<ReceivedMessage>> piece = std::move(half_.messages);
+  half_.messages.clear();
+  half_.bytes = joining_ == nullptr ? 0 : joining_->body.size();
+  head->after = half_.after;
+  head->epoch = half_.epoch;
+  head->position = half_.position;
+  head->origin = half_.origin;
+  head->sequence = half_.sequence;
+  head->stored_us = half_.stored_us;
+  if (half_complete_) {
+    half_ = FedTransaction();
+    half_complete_ = half_given_ = false;
+  }
+  return piece;
+}
+
+int64_t SourceFeed::waiting_since_us() const {
+  if (!ready_.empty()) return ready_.front().stored_us;
+  return half_.stored_us;
+}
+
+void SourceFeed::Quarantine(FetchedMessage message, const char* reason, const absl::Status& why) {
+  ReceivedMessage received;
+  received.sequence = message.sequence;
+  received.subject = std::move(message.subject);
+  received.body = std::move(message.body);
+  FedTransaction item;
+  item.quarantine = DeadLetterOf(source_, received, reason, why);
+  item.sequence = message.sequence;
+  item.stored_us = message.stored_us;
+  item.bytes = received.body.size();
+  ready_bytes_ += item.bytes;
+  ready_.push_back(std::move(item));
+}
+
+}  // namespace pmoves

@@ -1,0 +1,160 @@
+// Worker: one thread, one connection to the centre, some sources. Applies their transactions in order, many in one central transaction.
+//
+// In the flow:  JetStreamSource -> SourceFeed -> Worker -> RowDecoder -> PgTarget -> central Postgres
+//
+// A source belongs to one worker of all processes at a time, by a Postgres advisory lock of the worker's connection: when the process dies the lock goes with the connection and
+// another takes over. The position row fences a worker that lost its lock without noticing.
+// Crash-only: any doubt (connection broke, commit outcome unknown, fenced, a broken reading) drops what is in memory, reads the position row and the stream again from there.
+// Invariant:  what is committed of a source is always a whole number of its transactions (S2), each once (S3).
+// Thread:     Claim, Release, Ready and Stop from any thread; everything else in the worker's own.
+#ifndef PMOVES_SUBSCRIBER_WORKER_H_
+#define PMOVES_SUBSCRIBER_WORKER_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/mutex.h"
+#include "common/io/backoff.h"
+#include "common/io/jetstream.h"
+#include "common/io/pg_connection.h"
+#include "proto/message_codec.h"
+#include "subscriber/config.h"
+#include "subscriber/core/change.h"
+#include "subscriber/core/row_decoder.h"
+#include "subscriber/fleet_state.h"
+#include "subscriber/io/jetstream_source.h"
+#include "subscriber/io/pg_catalog.h"
+#include "subscriber/io/pg_target.h"
+#include "subscriber/metrics.h"
+#include "subscriber/source_feed.h"
+
+namespace pmoves {
+
+class Worker {
+ public:
+  // All must outlive the worker.
+  struct Shared {
+    const SubscriberConfig& config;
+    JetStream& jetstream;
+    JetStreamSource& reader;
+    FleetState& fleet;
+    SubscriberMetrics& metrics;
+  };
+  Worker(int index, Shared shared);
+  ~Worker();   // Stop()
+
+  void Start();
+  // Ends after the batch at hand. Safe to call twice.
+  void Stop();
+  // Try to own this source / give it up. Carried out soon, in the worker's thread.
+  void Claim(const std::string& source);
+  void Release(const std::string& source);
+  // The reader has something of this stream.
+  void Ready(const std::string& stream);
+  int owned() const { return owned_count_.load(); }
+
+ private:
+  struct Owned {
+    Owned(std::string name, size_t oversized_bytes, SourceMetrics source_metrics)
+        : source(std::move(name)), feed(source, oversized_bytes), metrics(source_metrics) {}
+    std::string source;
+    std::string stream;
+    SourceFeed feed;
+    SourceMetrics metrics;
+    uint32_t epoch = 0;                 // committed
+    Lsn position;
+    std::string stream_created;
+    uint64_t sequence = 0;
+    bool open = false;
+    bool ready = false;                 // the reader may have something
+    bool from_start = false;            // read the stream from its first message: the hint led to a gap
+    absl::Time open_at = absl::InfinitePast();   // not before
+    std::set<Lsn> set_aside;            // transactions that go to the dead letters as a whole (on_error: transaction)
+    int64_t counted_duplicates = 0;
+  };
+  // One central transaction in the making.
+  struct Pending {
+    ChangeSet set;
+    std::vector<DeadLetter> letters;
+    std::map<Owned*, SourceProgress> progress;
+    std::map<Owned*, std::map<std::string, TableActivity>> activity;
+    int64_t oldest_commit_us = 0;
+    void Clear() {
+      set.Clear();
+      letters.clear();
+      progress.clear();
+      activity.clear();
+      oldest_commit_us = 0;
+    }
+  };
+
+  void Run();
+  // Waits until there is something to do or `deadline`.
+  void WaitForWork(absl::Time deadline);
+  bool stopping() const { return stop_.load(); }
+
+  // worker_sources.cc: owning and reading
+  absl::Status EnsureConnection();
+  void DropConnection(const absl::Status& why);
+  void CarryOutRequests();
+  absl::Status TryClaim(const std::string& source);
+  void GiveUp(const std::string& source);
+  void OpenSources();
+  absl::Status OpenSource(Owned& owned);
+  void PumpSource(Owned& owned);
+  void Block(Owned& owned, const absl::Status& why, const std::string& table);
+  void ResetSource(Owned& owned, absl::Duration pause);
+  void ShowWaiting(Owned& owned);
+
+  // worker.cc: batches
+  bool BuildBatch();
+  absl::Status AddTransaction(Owned& owned, FedTransaction transaction);
+  absl::Status AddMessage(Owned& owned, const FedTransaction& transaction, std::unique_ptr<ReceivedMessage> message);
+  void Advance(Owned& owned, const FedTransaction& transaction);
+  absl::Status CommitBatch();
+  absl::Status ApplyPending(bool separating);
+  absl::Status ApplySeparating(size_t begin, size_t end);
+  absl::Status SetAside(size_t index, const absl::Status& why);
+  void AfterCommit(absl::Time begun);
+  void HandleFailure(const absl::Status& status);
+  absl::Status StreamOversized(Owned& owned);
+  absl::Status StreamPieces(Owned& owned);
+
+  const int index_;
+  Shared shared_;
+  std::thread thread_;
+  std::atomic<bool> stop_{false};
+  std::atomic<int> owned_count_{0};
+
+  Mutex mutex_;
+  std::condition_variable_any wake_;
+  std::set<std::string> claims_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> releases_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> ready_ ABSL_GUARDED_BY(mutex_);
+
+  std::unique_ptr<PgConnection> connection_;
+  std::unique_ptr<TargetCatalog> catalog_;
+  std::unique_ptr<PgTarget> target_;
+  int catalog_generation_ = 0;
+  Backoff backoff_;
+  absl::Time connect_at_ = absl::InfinitePast();
+  std::map<std::string, std::unique_ptr<Owned>> sources_;
+  std::string turn_;                    // the source that was served last: the next batch begins behind it
+  Pending pending_;
+  RowDecoder decoder_;
+  proto::BodyReader body_reader_;
+  proto::Body body_;
+};
+
+}  // namespace pmoves
+
+#endif  // PMOVES_SUBSCRIBER_WORKER_H_

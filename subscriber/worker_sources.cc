@@ -1,0 +1,242 @@
+// Owning sources and reading their streams. See worker.h.
+#include <algorithm>
+#include <functional>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "common/base/reaction.h"
+#include "common/base/status.h"
+#include "common/io/log.h"
+#include "proto/subject.h"
+#include "subscriber/io/central_schema.h"
+#include "subscriber/worker.h"
+
+namespace pmoves {
+namespace {
+
+constexpr absl::Duration kBlockedPause = absl::Seconds(5);
+
+std::string Hashed(std::string_view column) {
+  return absl::StrFormat("(%d, hashtext(%s))", kSourceLockClass, column);
+}
+
+}  // namespace
+
+absl::Status Worker::EnsureConnection() {
+  if (connection_ != nullptr && connection_->IsOpen()) return absl::OkStatus();
+  if (absl::Now() < connect_at_) return absl::UnavailableError("waiting before the next attempt");
+  auto connected = PgConnection::Connect(TargetSessionOptions(shared_.config, absl::StrFormat("pmoves-sync-subscriber worker %d", index_)));
+  absl::Status status = connected.status();
+  if (status.ok()) {
+    connection_ = *std::move(connected);
+    status = connection_->Execute(shared_.config.postgres.triggers ? "SET session_replication_role = origin" : "SET session_replication_role = replica")
+                 .status();
+    if (SqlStateOf(status) == "42501") {
+      status = absl::FailedPreconditionError(
+          "this role may not set session_replication_role: GRANT SET ON PARAMETER session_replication_role TO it, or set postgres.triggers: true");
+    }
+  }
+  if (!status.ok()) {
+    connection_.reset();
+    connect_at_ = absl::Now() + backoff_.Next();
+    shared_.metrics.postgres_up.Set(0);
+    LogLimited(LogLevel::kError, "target.connect_failed", MessageOf(status), {{"worker", index_}});
+    return status;
+  }
+  backoff_.Reset();
+  shared_.metrics.postgres_up.Set(1);
+  catalog_ = std::make_unique<TargetCatalog>(*connection_, shared_.config.tables);
+  target_ = std::make_unique<PgTarget>(*connection_);
+  catalog_generation_ = 0;
+  decoder_ = RowDecoder();
+  LogInfo("target.connected", "connected to the centre", {{"worker", index_}, {"server_version", connection_->server_version()}});
+  return absl::OkStatus();
+}
+
+void Worker::DropConnection(const absl::Status& why) {
+  LogWarn("target.connection_dropped", LoggableMessage(why), {{"worker", index_}, {"sqlstate", SqlStateOf(why)}});
+  shared_.metrics.connections_lost.Increment();
+  shared_.metrics.postgres_up.Set(0);
+  pending_.Clear();
+  while (!sources_.empty()) GiveUp(std::string(sources_.begin()->first));
+  target_.reset();
+  catalog_.reset();
+  connection_.reset();
+  connect_at_ = absl::Now() + backoff_.Next();
+}
+
+void Worker::CarryOutRequests() {
+  std::set<std::string> claims;
+  std::set<std::string> releases;
+  std::set<std::string> ready;
+  {
+    MutexLock lock(mutex_);
+    claims.swap(claims_);
+    releases.swap(releases_);
+    ready.swap(ready_);
+  }
+  for (const std::string& source : releases) GiveUp(source);
+  for (const std::string& source : claims) {
+    if (sources_.count(source) > 0) continue;
+    if (absl::Status status = TryClaim(source); !status.ok()) {
+      if (ReactionTo(status).reaction == Reaction::kReconnect) return DropConnection(status);
+      LogLimited(LogLevel::kError, "source.claim_failed", MessageOf(status), {{"source", source}});
+    }
+  }
+  for (auto& [name, owned] : sources_) {
+    if (ready.count(owned->stream) > 0) owned->ready = true;
+  }
+}
+
+absl::Status Worker::TryClaim(const std::string& source) {
+  ASSIGN_OR_RETURN(PgRows locked, connection_->Execute("SELECT pg_try_advisory_lock" + Hashed("$1"), {PgParam(source)}));
+  if (!locked.Bool(0, 0)) return absl::OkStatus();  // somebody else applies it
+  absl::Status status =
+      connection_->Execute("INSERT INTO pmoves_sync.source_position (source) VALUES ($1) ON CONFLICT DO NOTHING", {PgParam(source)}).status();
+  if (!status.ok()) {
+    (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});
+    if (SqlStateOf(status) == "42P01" || SqlStateOf(status) == "3F000") {
+      return absl::FailedPreconditionError("schema pmoves_sync is missing in the centre; run `pmoves-sync-subscriber init`");
+    }
+    return status;
+  }
+  auto owned = std::make_unique<Owned>(source, static_cast<size_t>(shared_.config.batch.max_bytes), shared_.metrics.Of(source));
+  owned->stream = proto::StreamName(source);
+  sources_[source] = std::move(owned);
+  owned_count_ = static_cast<int>(sources_.size());
+  shared_.fleet.Update(source, [this](SourceState& state) {
+    state.owned = true;
+    state.worker = index_;
+  });
+  LogInfo("source.owned", "this process applies the source", {{"source", source}, {"worker", index_}});
+  return absl::OkStatus();
+}
+
+void Worker::GiveUp(const std::string& source) {
+  auto found = sources_.find(source);
+  if (found == sources_.end()) return;
+  shared_.reader.Close(found->second->stream);
+  if (connection_ != nullptr && connection_->IsOpen()) {
+    (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});
+  }
+  sources_.erase(found);
+  owned_count_ = static_cast<int>(sources_.size());
+  shared_.fleet.Update(source, [](SourceState& state) {
+    state.owned = false;
+    state.worker = -1;
+    state.waiting_since_us = 0;
+  });
+  LogInfo("source.released", "this process applies the source no more", {{"source", source}, {"worker", index_}});
+}
+
+void Worker::OpenSources() {
+  const absl::Time now = absl::Now();
+  for (auto& [name, owned] : sources_) {
+    if (owned->open || now < owned->open_at) continue;
+    const absl::Status status = OpenSource(*owned);
+    if (status.ok()) continue;
+    if (!connection_->IsOpen()) return DropConnection(status);
+    owned->open_at = now + kBlockedPause;
+    LogLimited(LogLevel::kWarn, "source.open_failed", MessageOf(status), {{"source", name}});
+  }
+}
+
+// The truth is (epoch, position) of the centre; the stream's sequence is only a hint where to begin.
+absl::Status Worker::OpenSource(Owned& owned) {
+  ASSIGN_OR_RETURN(PgRows rows, connection_->Execute("SELECT epoch, position, hlc, stream_created, stream_sequence, "
+                                                     "COALESCE((extract(epoch FROM last_commit_at) * 1000000)::bigint, 0) FROM pmoves_sync.source_position WHERE source = $1",
+                                                     {PgParam(owned.source)}));
+  if (rows.size() != 1) return absl::FailedPreconditionError("the position row of the source is gone from pmoves_sync.source_position");
+  owned.epoch = static_cast<uint32_t>(rows.Int(0, 0));
+  ASSIGN_OR_RETURN(owned.position, Lsn::Parse(rows.Text(0, 1)));
+  owned.stream_created = rows.String(0, 3);
+  owned.sequence = static_cast<uint64_t>(rows.Int(0, 4));
+  const Hlc hlc{rows.Int(0, 2)};
+  const int64_t last_commit_us = rows.Int(0, 5);
+  ASSIGN_OR_RETURN(StreamInfo info, shared_.jetstream.GetStream(owned.stream));
+  uint64_t start = std::max<uint64_t>(owned.sequence + 1, std::max<uint64_t>(info.first_sequence, 1));
+  // A stream made anew, one that lost its tail, or a gap behind the hint: read it whole, positions tell what is applied.
+  if (owned.from_start || owned.stream_created != info.created || owned.sequence > info.last_sequence) {
+    start = std::max<uint64_t>(info.first_sequence, 1);
+  }
+  owned.stream_created = info.created;
+  owned.feed.Reset(owned.epoch, owned.position);
+  owned.counted_duplicates = owned.feed.duplicates();
+  RETURN_IF_ERROR(shared_.reader.Open(owned.stream, start));
+  owned.open = true;
+  owned.ready = true;
+  shared_.fleet.Update(owned.source, [&](SourceState& state) {
+    state.epoch = owned.epoch;
+    state.position = owned.position;
+    state.hlc = std::max(state.hlc, hlc);
+    state.sequence = owned.sequence;
+    state.last_commit_us = std::max(state.last_commit_us, last_commit_us);
+    state.pending = info.last_sequence >= start ? info.last_sequence - start + 1 : 0;
+  });
+  LogInfo("source.reading", "reading the stream",
+          {{"source", owned.source}, {"from_sequence", start}, {"last_sequence", info.last_sequence}, {"epoch", owned.epoch}, {"position", owned.position.ToString()}});
+  return absl::OkStatus();
+}
+
+void Worker::PumpSource(Owned& owned) {
+  const size_t room = static_cast<size_t>(shared_.config.batch.max_bytes);
+  while (owned.open && owned.ready && owned.feed.ready_bytes() < room && !owned.feed.Oversized()) {
+    const uint64_t before = owned.feed.last_sequence();
+    const absl::Status status = owned.feed.Pump(shared_.reader, owned.stream, 256, room);
+    if (status.code() == absl::StatusCode::kDataLoss) {
+      owned.metrics.gaps.Increment();
+      if (!owned.from_start) {
+        LogWarn("source.gap", "a gap behind the hint; reading the stream from its first message", {{"source", owned.source}});
+        ResetSource(owned, absl::ZeroDuration());
+        owned.from_start = true;
+        return;
+      }
+      if (!owned.feed.HasNext()) Block(owned, status, "");
+      return;
+    }
+    if (!status.ok()) {
+      LogLimited(LogLevel::kWarn, "source.reading_broke", MessageOf(status), {{"source", owned.source}});
+      ResetSource(owned, absl::Milliseconds(100));
+      return;
+    }
+    if (owned.feed.last_sequence() == before) {
+      owned.ready = false;
+    } else {
+      shared_.metrics.messages.Increment(static_cast<double>(owned.feed.last_sequence() - before));
+    }
+  }
+  ShowWaiting(owned);
+}
+
+void Worker::ShowWaiting(Owned& owned) {
+  const int64_t duplicates = owned.feed.duplicates() - owned.counted_duplicates;
+  if (duplicates > 0) owned.metrics.duplicates.Increment(static_cast<double>(duplicates));
+  owned.counted_duplicates += duplicates;
+  if (!owned.feed.took_any()) return;
+  shared_.fleet.Update(owned.source, [&](SourceState& state) {
+    state.pending = owned.feed.pending();
+    state.waiting_since_us = owned.feed.waiting_since_us();
+    state.last_seen = absl::Now();
+  });
+}
+
+void Worker::Block(Owned& owned, const absl::Status& why, const std::string& table) {
+  LogLimited(LogLevel::kError, "source.blocked", LoggableMessage(why), {{"source", owned.source}, {"sqlstate", SqlStateOf(why)}, {"table", table}});
+  shared_.fleet.Update(owned.source, [&](SourceState& state) {
+    state.blocked = true;
+    state.reason = LoggableMessage(why);
+    state.blocked_table = table;
+  });
+  if (catalog_ != nullptr) catalog_->Invalidate();
+  ResetSource(owned, kBlockedPause);
+}
+
+void Worker::ResetSource(Owned& owned, absl::Duration pause) {
+  shared_.reader.Close(owned.stream);
+  owned.open = false;
+  owned.ready = false;
+  owned.feed.Reset(owned.epoch, owned.position);
+  owned.open_at = absl::Now() + pause;
+}
+
+}  // namespace pmoves
