@@ -1,0 +1,80 @@
+"""From raw runs to figures, and from figures to a table for people."""
+
+import statistics
+
+from measure import percentile
+
+PROCESSES = ("walsender", "publisher", "nats-server", "subscriber", "apply", "edge sql")
+
+
+def summarise(results, wire):
+    """results of Bench -> {scenario: {title, native: {...}, ours: {...}, ratio...}}; every figure is the median of the rounds."""
+    summary = {"scenarios": {}}
+    for key, result in results.items():
+        summary["scenarios"][key] = _latency(result) if key == "c" else _drain(key, result, wire)
+    return summary
+
+
+def _latency(result):
+    found = {"title": result["title"]}
+    for name, values in result["latencies"].items():
+        ordered = sorted(values)
+        found[name] = {"transactions": len(ordered), "p50_ms": percentile(ordered, 0.50), "p95_ms": percentile(ordered, 0.95),
+                       "p99_ms": percentile(ordered, 0.99), "max_ms": ordered[-1]}
+    found["ratio"] = {p: found["ours"][p] / max(found["native"][p], 0.001) for p in ("p50_ms", "p95_ms", "p99_ms")}
+    return found
+
+
+def _drain(key, result, wire):
+    rows = result["rows"]
+    found = {"title": result["title"], "rows": rows}
+    for name, runs in result["runs"].items():
+        cpu = {what: statistics.median(run["cpu"].get(what, 0.0) for run in runs) * 1e6 / rows
+               for what in PROCESSES if any(what in run["cpu"] for run in runs)}
+        found[name] = {"rounds_seconds": [run["seconds"] for run in runs],
+                       "rows_per_second": statistics.median(rows / run["seconds"] for run in runs),
+                       "cpu_us_per_row": cpu, "cpu_us_per_row_total": sum(cpu.values())}
+    streams = [run["stream"] for run in result["runs"]["ours"]]
+    found["ours"]["wire_bytes_per_row"] = statistics.median(stream["bytes"] for stream in streams) / rows
+    found["ours"]["rows_per_message"] = rows / max(1.0, statistics.median(stream["messages"] for stream in streams))
+    found["ours"]["rss_max_mib"] = {what: _peak_mib(result["runs"]["ours"], what) for what in ("publisher", "subscriber")}
+    found["native"]["wire_bytes_per_row"] = wire["single" if key == "b" else "bulk"]
+    # In pairs: both systems of a round saw the same machine.
+    pairs = zip(result["runs"]["native"], result["runs"]["ours"])
+    found["ratio"] = statistics.median(native["seconds"] / ours["seconds"] for native, ours in pairs)
+    return found
+
+
+def _peak_mib(runs, what):
+    return max((process.get("VmHWM", 0) for run in runs for process in run["memory"].get(what, [])), default=0) / 1024
+
+
+def text(summary):
+    lines = []
+    machine = summary["machine"]
+    lines.append(f"\n{machine['cpu']}, {machine['cores']} cores; PostgreSQL {machine['postgres']}, nats-server {machine['nats_server']}; revision {machine['revision']}")
+    lines.append("fsync=off and the same settings on both clusters; both systems read the same WAL in the same run; medians of the rounds\n")
+    lines.append(f"{'scenario':<58}{'native':>14}{'ours':>14}{'ours/native':>13}")
+    for key, found in summary["scenarios"].items():
+        if key == "c":
+            lines.append(f"{'c  ' + found['title']:<58}")
+            for name in ("p50_ms", "p95_ms", "p99_ms"):
+                lines.append(f"{'     ' + name[:3]:<58}{found['native'][name]:>11.2f} ms{found['ours'][name]:>11.2f} ms{found['ratio'][name]:>12.2f}x")
+            continue
+        lines.append(f"{key + '  ' + found['title']:<58}{found['native']['rows_per_second']:>12,.0f}/s{found['ours']['rows_per_second']:>12,.0f}/s"
+                     f"{found['ratio']:>12.2f}x")
+    lines.append("")
+    for key, found in summary["scenarios"].items():
+        if key != "c":
+            lines.extend(_costs(key, found))
+    return "\n".join(lines)
+
+
+def _costs(key, found):
+    for name in ("native", "ours"):
+        side = found[name]
+        cpu = "  ".join(f"{what} {value:.2f}" for what, value in side["cpu_us_per_row"].items())
+        yield f"{key} {name:<7} CPU us/row: {cpu}  = {side['cpu_us_per_row_total']:.2f};  bytes on the wire per row: {side['wire_bytes_per_row']:.0f}"
+    ours = found["ours"]
+    yield (f"{key} ours    resident memory at most: publisher {ours['rss_max_mib']['publisher']:.0f} MiB, subscriber {ours['rss_max_mib']['subscriber']:.0f} MiB;"
+           f"  {ours['rows_per_message']:.1f} rows per message\n")

@@ -1,0 +1,130 @@
+#include "subscriber/source_feed.h"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/testing/status_matchers.h"
+
+namespace pmoves {
+namespace {
+
+class SourceFeedTest : public testing::Test {
+ protected:
+  SourceFeedTest() { feed_.Reset(1, Lsn{100}); }
+
+  FetchedMessage Message(uint64_t previous, uint64_t position, uint32_t chunk, bool last, std::string body = "x") {
+    proto::Envelope envelope;
+    envelope.source = "edge";
+    envelope.epoch = 1;
+    envelope.previous = Lsn{previous};
+    envelope.position = Lsn{position};
+    envelope.chunk = chunk;
+    envelope.last = last;
+    FetchedMessage message;
+    message.sequence = ++sequence_;
+    message.stored_us = static_cast<int64_t>(sequence_) * 10;
+    message.subject = "supabase.sync.jobs.INSERT.edge";
+    message.envelope = envelope;
+    message.body = std::move(body);
+    return message;
+  }
+  FetchedMessage Part(uint32_t part, uint32_t parts, uint32_t chunk, bool last, std::string body) {
+    FetchedMessage message = Message(100, 120, chunk, last, std::move(body));
+    message.envelope->part = part;
+    message.envelope->parts = parts;
+    return message;
+  }
+
+  SourceFeed feed_{"edge", 1000};
+  uint64_t sequence_ = 0;
+};
+
+TEST_F(SourceFeedTest, ATransactionComesOutWhenItsLastChunkIsThere) {
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false)), IsOk());
+  EXPECT_FALSE(feed_.HasNext());
+  EXPECT_EQ(feed_.waiting_since_us(), 10);
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 1, true)), IsOk());
+  ASSERT_TRUE(feed_.HasNext());
+  const FedTransaction transaction = feed_.Next();
+  EXPECT_EQ(transaction.messages.size(), 2u);
+  EXPECT_EQ(transaction.position, Lsn{120});
+  EXPECT_EQ(transaction.sequence, 2u);
+  EXPECT_EQ(transaction.after, Lsn{100});
+  EXPECT_EQ(feed_.waiting_since_us(), 0);
+}
+
+TEST_F(SourceFeedTest, AHalfTransactionIsDroppedWhenItIsSentAnew) {
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, "old")), IsOk());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, "new")), IsOk());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 1, true, "end")), IsOk());
+  const FedTransaction transaction = feed_.Next();
+  ASSERT_EQ(transaction.messages.size(), 2u);
+  EXPECT_EQ(transaction.messages[0]->body, "new");
+}
+
+TEST_F(SourceFeedTest, PartsOfALargeRowAreJoined) {
+  ASSERT_THAT(feed_.Accept(Part(0, 3, 0, false, "ab")), IsOk());
+  ASSERT_THAT(feed_.Accept(Part(1, 3, 1, false, "cd")), IsOk());
+  ASSERT_THAT(feed_.Accept(Part(2, 3, 2, true, "e")), IsOk());
+  const FedTransaction transaction = feed_.Next();
+  ASSERT_EQ(transaction.messages.size(), 1u);
+  EXPECT_EQ(transaction.messages[0]->body, "abcde");
+}
+
+TEST_F(SourceFeedTest, ADuplicateIsCountedAndLeftOut) {
+  ASSERT_THAT(feed_.Accept(Message(80, 100, 0, true)), IsOk());
+  EXPECT_FALSE(feed_.HasNext());
+  EXPECT_EQ(feed_.duplicates(), 1);
+}
+
+TEST_F(SourceFeedTest, AMissingStretchIsDataLossThatNamesIt) {
+  EXPECT_THAT(feed_.Accept(Message(110, 120, 0, true)), StatusIs(absl::StatusCode::kDataLoss, testing::HasSubstr("0/64 and 0/6E")));
+}
+
+TEST_F(SourceFeedTest, GarbageAndForgeriesAreSetAsideBetweenTransactions) {
+  FetchedMessage garbage = Message(100, 120, 0, true, "garbage");
+  garbage.envelope = absl::InvalidArgumentError("no header Sync-Protocol");
+  FetchedMessage forged = Message(100, 120, 0, true);
+  forged.envelope->source = "other";
+  ASSERT_THAT(feed_.Accept(std::move(garbage)), IsOk());
+  ASSERT_THAT(feed_.Accept(std::move(forged)), IsOk());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, true)), IsOk());
+  EXPECT_EQ(feed_.Next().quarantine->reason, "malformed");
+  EXPECT_EQ(feed_.Next().quarantine->reason, "forged");
+  EXPECT_FALSE(feed_.Next().quarantine.has_value());
+}
+
+TEST_F(SourceFeedTest, AnOversizedTransactionIsHandedOutInPiecesAndWhatFollowsWaits) {
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, std::string(600, 'a'))), IsOk());
+  EXPECT_FALSE(feed_.Oversized());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 1, false, std::string(600, 'b'))), IsOk());
+  ASSERT_TRUE(feed_.Oversized());
+  bool complete = true;
+  FedTransaction head;
+  EXPECT_EQ(feed_.TakePiece(&complete, &head).size(), 2u);
+  EXPECT_FALSE(complete);
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 2, true, "c")), IsOk());
+  EXPECT_TRUE(feed_.HalfComplete());
+  ASSERT_THAT(feed_.Accept(Message(120, 140, 0, true, "next")), IsOk());
+  EXPECT_FALSE(feed_.HasNext());
+  EXPECT_EQ(feed_.TakePiece(&complete, &head).size(), 1u);
+  EXPECT_TRUE(complete);
+  EXPECT_EQ(head.position, Lsn{120});
+  EXPECT_EQ(head.sequence, 3u);
+}
+
+TEST_F(SourceFeedTest, AnOversizedTransactionSentAnewMustBeUndone) {
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, std::string(2000, 'a'))), IsOk());
+  bool complete = false;
+  FedTransaction head;
+  (void)feed_.TakePiece(&complete, &head);
+  EXPECT_FALSE(feed_.TakeRestarted());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, "again")), IsOk());
+  EXPECT_TRUE(feed_.TakeRestarted());
+  EXPECT_FALSE(feed_.TakeRestarted());
+}
+
+}  // namespace
+}  // namespace pmoves
