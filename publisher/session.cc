@@ -53,7 +53,7 @@ absl::Status EnsureStreams(JetStream& jetstream, const PublisherConfig& config) 
   RETURN_IF_ERROR(jetstream.EnsureStream(stream));
   StreamConfig applied;
   applied.name = std::string(proto::kAppliedStream);
-  applied.subjects = {std::string(proto::kAppliedPrefix) + "*"};
+  applied.subjects = {absl::StrFormat("%s*", proto::kAppliedPrefix)};
   applied.max_messages_per_subject = 1;
   applied.replicas = config.stream.replicas;
   return jetstream.EnsureStream(applied);
@@ -201,7 +201,7 @@ absl::Status Session::TakeOverRow() {
 absl::Status Session::Publish() {
   const PublisherConfig& config = context_.config;
   ASSIGN_OR_RETURN(fence_, AnswerAsWriter(*nats_, config.source, context_.writer));
-  RETURN_IF_ERROR(source_->Start());
+  RETURN_IF_ERROR(source_->Start(decision_.previous));
 
   JetStreamSink::Options sink_options;
   sink_options.window_messages = static_cast<size_t>(config.stream.window_messages);

@@ -1,8 +1,8 @@
 #include "subscriber/coordinator.h"
 
-#include <algorithm>
-
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -21,7 +21,8 @@ constexpr absl::Duration kCollect = absl::Minutes(1);
 
 }  // namespace
 
-Coordinator::Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream, FleetState& fleet, SubscriberMetrics& metrics,
+Coordinator::Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream,
+                         FleetState& fleet, SubscriberMetrics& metrics,
                          std::vector<std::unique_ptr<Worker>>& workers)
     : config_(config),
       nats_(nats),
@@ -35,16 +36,21 @@ bool Coordinator::EnsureConnection(absl::Time now) {
   if (connected()) return true;
   if (now < connect_at_) return false;
   connection_.reset();
-  auto made = PgConnection::Connect(TargetSessionOptions(config_, "pmoves-sync-subscriber coordinator"));
+  auto made =
+      PgConnection::Connect(TargetSessionOptions(config_, "pmoves-sync-subscriber coordinator"));
   absl::Status status = made.status();
   if (status.ok()) {
     connection_ = *std::move(made);
-    status = connection_->Execute(absl::StrFormat("SELECT pg_advisory_lock_shared(%d, %d)", kInstanceLockClass, getpid())).status();
+    status = connection_
+                 ->Execute(absl::StrFormat("SELECT pg_advisory_lock_shared(%d, %d)",
+                                           kInstanceLockClass, getpid()))
+                 .status();
   }
   if (!status.ok()) {
     connection_.reset();
     connect_at_ = now + backoff_.Next();
-    LogLimited(LogLevel::kError, "target.connect_failed", MessageOf(status), {{"worker", "coordinator"}});
+    LogLimited(LogLevel::kError, "target.connect_failed", MessageOf(status),
+               {{"worker", "coordinator"}});
     return false;
   }
   backoff_.Reset();
@@ -66,11 +72,13 @@ void Coordinator::Turn(absl::Time now) {
   }
   if (now >= failures_at_) {
     failures_at_ = now + kFailures;
-    if (auto open = status_->RefreshFailures(); open.ok()) metrics_.dead_letters_open.Set(static_cast<double>(*open));
+    if (auto open = status_->RefreshFailures(); open.ok())
+      metrics_.dead_letters_open.Set(static_cast<double>(*open));
   }
   if (now >= collect_at_) {
     collect_at_ = now + kCollect;
-    if (absl::Status status = status_->CollectTombstones(); !status.ok()) LogLimited(LogLevel::kWarn, "tombstones.failed", MessageOf(status));
+    if (absl::Status status = status_->CollectTombstones(); !status.ok())
+      LogLimited(LogLevel::kWarn, "tombstones.failed", MessageOf(status));
   }
   if (now >= purge_at_) {
     purge_at_ = now + config_.purge_interval;
@@ -89,19 +97,28 @@ void Coordinator::Discover() {
     if (stream.rfind(proto::kStreamPrefix, 0) != 0) continue;
     const std::string source = stream.substr(proto::kStreamPrefix.size());
     if (!proto::IsSourceName(source)) continue;
-    if (!config_.sources.empty() && std::find(config_.sources.begin(), config_.sources.end(), source) == config_.sources.end()) continue;
+    if (!config_.sources.empty() &&
+        std::find(config_.sources.begin(), config_.sources.end(), source) == config_.sources.end())
+      continue;
     known.insert(source);
   }
-  if (absl::Status status = status_->Expect(config_.sources); !status.ok()) LogLimited(LogLevel::kWarn, "status.write_failed", MessageOf(status));
-  if (absl::Status status = ShareSources(known); !status.ok()) LogLimited(LogLevel::kWarn, "sources.share_failed", MessageOf(status));
+  if (absl::Status status = status_->Expect(config_.sources); !status.ok())
+    LogLimited(LogLevel::kWarn, "status.write_failed", MessageOf(status));
+  if (absl::Status status = ShareSources(known); !status.ok())
+    LogLimited(LogLevel::kWarn, "sources.share_failed", MessageOf(status));
 }
 
 absl::Status Coordinator::ShareSources(const std::set<std::string>& known) {
-  ASSIGN_OR_RETURN(const PgRows rows, connection_->Execute(absl::StrFormat("SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid "
-                                                                           "FROM pg_database WHERE datname = current_database()) AND classid::bigint = %d",
-                                                                           kInstanceLockClass)));
+  ASSIGN_OR_RETURN(
+      const PgRows rows,
+      connection_->Execute(absl::StrFormat(
+          "SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND "
+          "database = (SELECT oid "
+          "FROM pg_database WHERE datname = current_database()) AND classid::bigint = %d",
+          kInstanceLockClass)));
   const int64_t processes = std::max<int64_t>(rows.Int(0, 0), 1);
-  const size_t fair = (known.size() + static_cast<size_t>(processes) - 1) / static_cast<size_t>(processes);
+  const size_t fair =
+      (known.size() + static_cast<size_t>(processes) - 1) / static_cast<size_t>(processes);
   std::map<std::string, int> owned;
   for (const SourceState& state : fleet_.Snapshot()) {
     if (state.owned) owned[state.source] = state.worker;
@@ -117,7 +134,8 @@ absl::Status Coordinator::ShareSources(const std::set<std::string>& known) {
   for (const std::string& source : known) {
     if (count >= fair) break;
     if (owned.count(source) > 0) continue;
-    // Asked for also when another process owns it: then the lock says no. All free ones are asked for, at most `fair` will be kept.
+    // Asked for also when another process owns it: then the lock says no. All free ones are asked
+    // for, at most `fair` will be kept.
     const auto least = std::min_element(load.begin(), load.end());
     workers_[static_cast<size_t>(least - load.begin())]->Claim(source);
     ++*least;
@@ -137,7 +155,8 @@ void Coordinator::Report(absl::Time now, bool everything) {
     kept.tables = std::move(tables);
   }
   if (everything) {
-    for (SourceState& state : fleet_.Snapshot()) unreported_.try_emplace(state.source, std::move(state));
+    for (SourceState& state : fleet_.Snapshot())
+      unreported_.try_emplace(state.source, std::move(state));
   }
   std::vector<SourceState> sources;
   for (const auto& [name, state] : unreported_) {
@@ -151,9 +170,12 @@ void Coordinator::Report(absl::Time now, bool everything) {
   for (const SourceState& state : sources) {
     if (!state.owned || state.epoch == 0) continue;
     durable_[state.source] = state.sequence;
-    const absl::Status sent = nats_.Publish(std::string(proto::kAppliedPrefix) + state.source,
-                                            proto::EncodeApplied({state.source, state.epoch, state.position, state.hlc}));
-    if (!sent.ok()) LogLimited(LogLevel::kWarn, "applied.publish_failed", MessageOf(sent), {{"source", state.source}});
+    const absl::Status sent =
+        nats_.Publish(std::string(proto::kAppliedPrefix) + state.source,
+                      proto::EncodeApplied({state.source, state.epoch, state.position, state.hlc}));
+    if (!sent.ok())
+      LogLimited(LogLevel::kWarn, "applied.publish_failed", MessageOf(sent),
+                 {{"source", state.source}});
   }
   unreported_.clear();
   (void)now;
@@ -163,10 +185,12 @@ void Coordinator::Purge() {
   for (const auto& [source, sequence] : durable_) {
     const uint64_t keep = static_cast<uint64_t>(config_.retain_applied);
     if (sequence <= keep + 1) continue;
-    const uint64_t below = sequence - keep;   // this and what follows stays, so the stream is never empty
+    const uint64_t below =
+        sequence - keep;  // this and what follows stays, so the stream is never empty
     uint64_t& done = purged_[source];
     if (below < done + keep / 10 + 1) continue;
-    if (absl::Status status = jetstream_.PurgeBelow(proto::StreamName(source), below); status.ok()) {
+    if (absl::Status status = jetstream_.PurgeBelow(proto::StreamName(source), below);
+        status.ok()) {
       done = below;
     } else {
       LogLimited(LogLevel::kWarn, "stream.purge_failed", MessageOf(status), {{"source", source}});

@@ -1,10 +1,12 @@
-// Coordinator: the part of a session that is not applying: which sources there are, who owns them, what is reported.
+// Coordinator: the part of a session that is not applying: which sources there are, who owns them,
+// what is reported.
 //
-// In the flow:  stream list -> Coordinator -> Worker::Claim;  FleetState -> StatusWriter -> applied positions -> publishers
-// Sharing: every process holds a shared advisory lock (kInstanceLockClass, its own number), so the number of live processes is known at once when one dies. Each owns at
+// In the flow:  stream list -> Coordinator -> Worker::Claim;  FleetState -> StatusWriter -> applied
+// positions -> publishers Sharing: every process holds a shared advisory lock (kInstanceLockClass,
+// its own number), so the number of live processes is known at once when one dies. Each owns at
 // most its fair share, ceil(sources / processes), and gives the rest back.
-// Invariant:  a position is reported, and messages are purged, only after it is on disk in the centre (see StatusWriter).
-// Thread:     main, for the length of a session.
+// Invariant:  a position is reported, and messages are purged, only after it is on disk in the
+// centre (see StatusWriter). Thread:     main, for the length of a session.
 #ifndef PMOVES_SUBSCRIBER_COORDINATOR_H_
 #define PMOVES_SUBSCRIBER_COORDINATOR_H_
 
@@ -30,10 +32,12 @@ namespace pmoves {
 
 class Coordinator {
  public:
-  Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream, FleetState& fleet, SubscriberMetrics& metrics,
+  Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream,
+              FleetState& fleet, SubscriberMetrics& metrics,
               std::vector<std::unique_ptr<Worker>>& workers);
 
-  // Everything that is due at `now`. Never fails: what does not work is logged and tried again at its next turn.
+  // Everything that is due at `now`. Never fails: what does not work is logged and tried again at
+  // its next turn.
   void Turn(absl::Time now);
   // Last status and report, after the workers ended.
   void Finish();
@@ -62,8 +66,8 @@ class Coordinator {
   absl::Time failures_at_ = absl::InfinitePast();
   absl::Time purge_at_ = absl::InfinitePast();
   absl::Time collect_at_ = absl::InfinitePast();
-  std::map<std::string, SourceState> unreported_;          // taken from the fleet, not yet written
-  std::map<std::string, uint64_t> durable_;                // stream sequence that is applied and on disk
+  std::map<std::string, SourceState> unreported_;  // taken from the fleet, not yet written
+  std::map<std::string, uint64_t> durable_;        // stream sequence that is applied and on disk
   std::map<std::string, uint64_t> purged_;
 };
 

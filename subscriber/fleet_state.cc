@@ -37,7 +37,8 @@ void FleetState::Forget(const std::string& source) {
 absl::Duration FleetState::Lag(const SourceState& state, absl::Time now) {
   absl::Duration lag = absl::ZeroDuration();
   if (state.waiting_since_us != 0) lag = now - absl::FromUnixMicros(state.waiting_since_us);
-  if (state.last_seen != absl::InfinitePast() && now - state.last_seen > kSilentAfter) lag = std::max(lag, now - state.last_seen);
+  if (state.last_seen != absl::InfinitePast() && now - state.last_seen > kSilentAfter)
+    lag = std::max(lag, now - state.last_seen);
   return std::max(lag, absl::ZeroDuration());
 }
 

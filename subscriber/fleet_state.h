@@ -1,4 +1,5 @@
-// FleetState: what this process knows about every source, for the coordinator, /status and /metrics.
+// FleetState: what this process knows about every source, for the coordinator, /status and
+// /metrics.
 //
 // In the flow:  workers and the heartbeat handler write, the coordinator and HTTP threads read
 // Thread:       any; one mutex, held for copies only.
@@ -26,23 +27,24 @@ struct TableActivity {
 
 struct SourceState {
   std::string source;
-  bool owned = false;              // by this process
+  bool owned = false;  // by this process
   int worker = -1;
   bool blocked = false;
-  std::string reason;              // why it is blocked, or the last error
-  std::string blocked_table;       // schema.table, "" when the source as a whole is
+  std::string reason;         // why it is blocked, or the last error
+  std::string blocked_table;  // schema.table, "" when the source as a whole is
   uint32_t epoch = 0;
-  Lsn position;                    // committed in the centre
+  Lsn position;  // committed in the centre
   Hlc hlc;
   uint64_t sequence = 0;
-  int64_t last_commit_us = 0;      // source commit time of the newest applied transaction
+  int64_t last_commit_us = 0;  // source commit time of the newest applied transaction
   absl::Time applied_at = absl::InfinitePast();
-  absl::Time last_seen = absl::InfinitePast();       // a message or a heartbeat came
-  int64_t waiting_since_us = 0;    // when JetStream stored the oldest message that is not applied; 0: nothing waits
-  uint64_t pending = 0;            // messages behind the newest one fetched
-  std::map<std::string, TableActivity> tables;       // keyed by table name
-  bool dirty = false;              // changed since the coordinator last took it
-  std::string heartbeat;           // the edge's last heartbeat, JSON
+  absl::Time last_seen = absl::InfinitePast();  // a message or a heartbeat came
+  int64_t waiting_since_us =
+      0;  // when JetStream stored the oldest message that is not applied; 0: nothing waits
+  uint64_t pending = 0;                         // messages behind the newest one fetched
+  std::map<std::string, TableActivity> tables;  // keyed by table name
+  bool dirty = false;                           // changed since the coordinator last took it
+  std::string heartbeat;                        // the edge's last heartbeat, JSON
 };
 
 class FleetState {
@@ -56,7 +58,8 @@ class FleetState {
     change(state);
     state.dirty = true;
   }
-  // The same, but nothing for a source that is not known: what anybody may send must not make entries.
+  // The same, but nothing for a source that is not known: what anybody may send must not make
+  // entries.
   template <typename Change>
   void UpdateKnown(const std::string& source, Change change) {
     MutexLock lock(mutex_);
@@ -70,8 +73,9 @@ class FleetState {
   std::vector<SourceState> TakeDirty();
   void Forget(const std::string& source);
 
-  // How far the centre is behind this source at `now`: the age of the oldest message that waits, or, for an edge that went silent, the time since it was
-  // last heard (it may have written anything since): it keeps growing (promise O1).
+  // How far the centre is behind this source at `now`: the age of the oldest message that waits,
+  // or, for an edge that went silent, the time since it was last heard (it may have written
+  // anything since): it keeps growing (promise O1).
   static absl::Duration Lag(const SourceState& state, absl::Time now);
 
  private:

@@ -1,4 +1,5 @@
-// pmoves-sync-subscriber: reads the command line and the configuration, and wires. See subscriber.h for the daemon.
+// pmoves-sync-subscriber: reads the command line and the configuration, and wires. See subscriber.h
+// for the daemon.
 #include <charconv>
 #include <cstdio>
 #include <memory>
@@ -25,8 +26,10 @@
 namespace pmoves {
 namespace {
 
-absl::StatusOr<std::unique_ptr<PgConnection>> ConnectCentre(const SubscriberConfig& config, const char* verb) {
-  PgOptions options = TargetSessionOptions(config, absl::StrFormat("pmoves-sync-subscriber %s", verb));
+absl::StatusOr<std::unique_ptr<PgConnection>> ConnectCentre(const SubscriberConfig& config,
+                                                            const char* verb) {
+  PgOptions options =
+      TargetSessionOptions(config, absl::StrFormat("pmoves-sync-subscriber %s", verb));
   options.settings.emplace_back("synchronous_commit", "on");
   return PgConnection::Connect(options);
 }
@@ -51,45 +54,64 @@ int Check(const SubscriberConfig& config, const CliArgs& args) {
   std::vector<CheckLine> lines = CheckCentre(**connection, config);
   bool nats_away = false;
   if (auto nats = NatsClient::Connect(config.nats.connection, [] {}); nats.ok()) {
-    lines.push_back({CheckLine::Grade::kPass, absl::StrFormat("NATS %s answers", (*nats)->server_version()), ""});
+    lines.push_back({CheckLine::Grade::kPass,
+                     absl::StrFormat("NATS %s answers", (*nats)->server_version()), ""});
     JetStream jetstream(**nats, config.nats.domain);
     auto streams = jetstream.ListStreams();
     lines.push_back(streams.ok() ? CheckLine{CheckLine::Grade::kPass, "JetStream answers", ""}
-                                 : CheckLine{CheckLine::Grade::kFail, MessageOf(streams.status()), "start nats-server with JetStream"});
+                                 : CheckLine{CheckLine::Grade::kFail, MessageOf(streams.status()),
+                                             "start nats-server with JetStream"});
   } else {
     nats_away = true;
-    lines.push_back({CheckLine::Grade::kFail, MessageOf(nats.status()), "start nats-server, or correct nats.url"});
+    lines.push_back({CheckLine::Grade::kFail, MessageOf(nats.status()),
+                     "start nats-server, or correct nats.url"});
   }
   bool failed = false;
   for (const CheckLine& line : lines) {
     failed = failed || line.grade == CheckLine::Grade::kFail;
-    const char* grade = line.grade == CheckLine::Grade::kPass ? "PASS" : line.grade == CheckLine::Grade::kWarn ? "WARN" : "FAIL";
-    std::printf("%s  %s%s%s\n", grade, line.what.c_str(), line.fix.empty() ? "" : "\n      fix: ", line.fix.c_str());
+    const char* grade = line.grade == CheckLine::Grade::kPass   ? "PASS"
+                        : line.grade == CheckLine::Grade::kWarn ? "WARN"
+                                                                : "FAIL";
+    std::printf("%s  %s%s%s\n", grade, line.what.c_str(),
+                line.fix.empty() ? "" : "\n      fix: ", line.fix.c_str());
   }
   return nats_away ? kExitUnavailable : failed ? kExitFailed : kExitOk;
 }
 
 int Status(const SubscriberConfig& config, const CliArgs& args) {
-  if (auto json = HttpGet(config.metrics.listen, "/status", absl::Seconds(3)); json.ok() && args.Flag("--json")) {
+  if (auto json = HttpGet(config.metrics.listen, "/status", absl::Seconds(3));
+      json.ok() && args.Flag("--json")) {
     std::printf("%s\n", json->c_str());
     return kExitOk;
   }
   auto connection = ConnectCentre(config, "status");
   if (!connection.ok()) return VerbFailed(args, "status", connection.status());
-  auto rows = (*connection)->Execute("SELECT service_name, table_name, health_status, COALESCE(last_sync_status, '-'), pending_records, failed_records, "
-                                     "COALESCE(to_char(last_sync_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), 'never'), COALESCE(last_error, '') FROM pmoves_sync.sync_health");
+  auto rows = (*connection)
+                  ->Execute(
+                      "SELECT service_name, table_name, health_status, COALESCE(last_sync_status, "
+                      "'-'), pending_records, failed_records, "
+                      "COALESCE(to_char(last_sync_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), "
+                      "'never'), COALESCE(last_error, '') FROM pmoves_sync.sync_health");
   if (!rows.ok()) return VerbFailed(args, "status", rows.status());
-  if (args.Flag("--json")) std::printf("{\"program\":\"pmoves-sync-subscriber\",\"running\":false,\"tables\":[");
-  else std::printf("%-20s %-20s %-9s %-10s %10s %8s  %-19s %s\n", "SOURCE", "TABLE", "HEALTH", "STATUS", "PENDING", "FAILED", "LAST SYNC (UTC)", "LAST ERROR");
+  if (args.Flag("--json"))
+    std::printf("{\"program\":\"pmoves-sync-subscriber\",\"running\":false,\"tables\":[");
+  else
+    std::printf("%-20s %-20s %-9s %-10s %10s %8s  %-19s %s\n", "SOURCE", "TABLE", "HEALTH",
+                "STATUS", "PENDING", "FAILED", "LAST SYNC (UTC)", "LAST ERROR");
   for (int i = 0; i < rows->size(); ++i) {
     if (args.Flag("--json")) {
-      std::printf("%s{\"source\":%s,\"table\":%s,\"health\":%s,\"status\":%s,\"pending\":%s,\"failed\":%s}", i == 0 ? "" : ",", proto::JsonString(rows->Text(i, 0)).c_str(),
-                  proto::JsonString(rows->Text(i, 1)).c_str(), proto::JsonString(rows->Text(i, 2)).c_str(), proto::JsonString(rows->Text(i, 3)).c_str(),
-                  rows->String(i, 4).c_str(), rows->String(i, 5).c_str());
+      std::printf(
+          "%s{\"source\":%s,\"table\":%s,\"health\":%s,\"status\":%s,\"pending\":%s,\"failed\":%s}",
+          i == 0 ? "" : ",", proto::JsonString(rows->Text(i, 0)).c_str(),
+          proto::JsonString(rows->Text(i, 1)).c_str(), proto::JsonString(rows->Text(i, 2)).c_str(),
+          proto::JsonString(rows->Text(i, 3)).c_str(), rows->String(i, 4).c_str(),
+          rows->String(i, 5).c_str());
       continue;
     }
-    std::printf("%-20s %-20s %-9s %-10s %10s %8s  %-19s %s\n", rows->String(i, 0).c_str(), rows->String(i, 1).c_str(), rows->String(i, 2).c_str(),
-                rows->String(i, 3).c_str(), rows->String(i, 4).c_str(), rows->String(i, 5).c_str(), rows->String(i, 6).c_str(), rows->String(i, 7).c_str());
+    std::printf("%-20s %-20s %-9s %-10s %10s %8s  %-19s %s\n", rows->String(i, 0).c_str(),
+                rows->String(i, 1).c_str(), rows->String(i, 2).c_str(), rows->String(i, 3).c_str(),
+                rows->String(i, 4).c_str(), rows->String(i, 5).c_str(), rows->String(i, 6).c_str(),
+                rows->String(i, 7).c_str());
   }
   if (args.Flag("--json")) std::printf("]}\n");
   return kExitOk;
@@ -98,12 +120,19 @@ int Status(const SubscriberConfig& config, const CliArgs& args) {
 int Sources(const SubscriberConfig& config, const CliArgs& args) {
   auto connection = ConnectCentre(config, "sources");
   if (!connection.ok()) return VerbFailed(args, "sources", connection.status());
-  auto rows = (*connection)->Execute("SELECT source, epoch, position, transactions, changes, COALESCE(to_char(last_commit_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), 'never'), "
-                                     "COALESCE(to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), 'never') FROM pmoves_sync.source_position ORDER BY source");
+  auto rows = (*connection)
+                  ->Execute(
+                      "SELECT source, epoch, position, transactions, changes, "
+                      "COALESCE(to_char(last_commit_at AT TIME ZONE 'UTC', 'YYYY-MM-DD "
+                      "HH24:MI:SS'), 'never'), "
+                      "COALESCE(to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), "
+                      "'never') FROM pmoves_sync.source_position ORDER BY source");
   if (!rows.ok()) return VerbFailed(args, "sources", rows.status());
-  std::printf("%-32s %5s %-18s %12s %12s  %-19s  %-19s\n", "SOURCE", "EPOCH", "POSITION", "TRANSACTIONS", "CHANGES", "LAST COMMIT (UTC)", "APPLIED (UTC)");
+  std::printf("%-32s %5s %-18s %12s %12s  %-19s  %-19s\n", "SOURCE", "EPOCH", "POSITION",
+              "TRANSACTIONS", "CHANGES", "LAST COMMIT (UTC)", "APPLIED (UTC)");
   for (int i = 0; i < rows->size(); ++i) {
-    std::printf("%-32s %5s %-18s %12s %12s  %-19s  %-19s\n", rows->String(i, 0).c_str(), rows->String(i, 1).c_str(), rows->String(i, 2).c_str(), rows->String(i, 3).c_str(),
+    std::printf("%-32s %5s %-18s %12s %12s  %-19s  %-19s\n", rows->String(i, 0).c_str(),
+                rows->String(i, 1).c_str(), rows->String(i, 2).c_str(), rows->String(i, 3).c_str(),
                 rows->String(i, 4).c_str(), rows->String(i, 5).c_str(), rows->String(i, 6).c_str());
   }
   return kExitOk;
@@ -121,10 +150,13 @@ int DeadLettersList(const SubscriberConfig& config, const CliArgs& args) {
   if (!connection.ok()) return VerbFailed(args, "dead-letters list", connection.status());
   auto rows = DeadLetterStore(**connection, config).List(args.Flag("--all"), 1000);
   if (!rows.ok()) return VerbFailed(args, "dead-letters list", rows.status());
-  std::printf("%-8s %-9s %-20s %-24s %-10s %-15s %-8s %-20s %s\n", "ID", "STATE", "SOURCE", "TABLE", "OPERATION", "REASON", "SQLSTATE", "CREATED", "POSITION");
+  std::printf("%-8s %-9s %-20s %-24s %-10s %-15s %-8s %-20s %s\n", "ID", "STATE", "SOURCE", "TABLE",
+              "OPERATION", "REASON", "SQLSTATE", "CREATED", "POSITION");
   for (const DeadLetterRow& row : *rows) {
-    std::printf("%-8d %-9s %-20s %-24s %-10s %-15s %-8s %-20s %s\n", static_cast<int>(row.id), row.state.c_str(), row.source.c_str(), row.table.c_str(), row.operation.c_str(),
-                row.reason.c_str(), row.sql_state.c_str(), row.created_at.c_str(), row.position.c_str());
+    std::printf("%-8d %-9s %-20s %-24s %-10s %-15s %-8s %-20s %s\n", static_cast<int>(row.id),
+                row.state.c_str(), row.source.c_str(), row.table.c_str(), row.operation.c_str(),
+                row.reason.c_str(), row.sql_state.c_str(), row.created_at.c_str(),
+                row.position.c_str());
   }
   return kExitOk;
 }
@@ -132,7 +164,10 @@ int DeadLettersList(const SubscriberConfig& config, const CliArgs& args) {
 // The ID argument, or an exit code.
 std::optional<int64_t> IdOf(const CliArgs& args) {
   const std::optional<int64_t> id = ParseId(args.Value("ID").value_or(""));
-  if (!id.has_value()) std::fprintf(stderr, "pmoves-sync-subscriber: ID must be a positive number, as `dead-letters list` shows\n");
+  if (!id.has_value())
+    std::fprintf(
+        stderr,
+        "pmoves-sync-subscriber: ID must be a positive number, as `dead-letters list` shows\n");
   return id;
 }
 
@@ -143,9 +178,14 @@ int DeadLettersShow(const SubscriberConfig& config, const CliArgs& args) {
   if (!connection.ok()) return VerbFailed(args, "dead-letters show", connection.status());
   auto row = DeadLetterStore(**connection, config).Show(*id);
   if (!row.ok()) return VerbFailed(args, "dead-letters show", row.status());
-  std::printf("id:         %d\nstate:      %s %s\nsource:     %s\nkind:       %s\ntable:      %s\noperation:  %s\nposition:   %s\nreason:     %s\nsqlstate:   %s\nmessage:    %s\ncreated:    %s\npayload:    %s\n",
-              static_cast<int>(row->id), row->state.c_str(), row->resolution.c_str(), row->source.c_str(), row->kind.c_str(), row->table.c_str(), row->operation.c_str(),
-              row->position.c_str(), row->reason.c_str(), row->sql_state.c_str(), row->message.c_str(), row->created_at.c_str(), row->payload.c_str());
+  std::printf(
+      "id:         %d\nstate:      %s %s\nsource:     %s\nkind:       %s\ntable:      "
+      "%s\noperation:  %s\nposition:   %s\nreason:     %s\nsqlstate:   %s\nmessage:    "
+      "%s\ncreated:    %s\npayload:    %s\n",
+      static_cast<int>(row->id), row->state.c_str(), row->resolution.c_str(), row->source.c_str(),
+      row->kind.c_str(), row->table.c_str(), row->operation.c_str(), row->position.c_str(),
+      row->reason.c_str(), row->sql_state.c_str(), row->message.c_str(), row->created_at.c_str(),
+      row->payload.c_str());
   return kExitOk;
 }
 
@@ -158,7 +198,8 @@ int DeadLettersRetry(const SubscriberConfig& config, const CliArgs& args) {
   auto connection = ConnectCentre(config, "dead-letters");
   if (!connection.ok()) return VerbFailed(args, "dead-letters retry", connection.status());
   if (!config.postgres.triggers) {
-    if (auto set = (*connection)->Execute("SET session_replication_role = replica"); !set.ok()) return VerbFailed(args, "dead-letters retry", set.status());
+    if (auto set = (*connection)->Execute("SET session_replication_role = replica"); !set.ok())
+      return VerbFailed(args, "dead-letters retry", set.status());
   }
   auto results = DeadLetterStore(**connection, config).Retry(id);
   if (!results.ok()) return VerbFailed(args, "dead-letters retry", results.status());
@@ -166,7 +207,9 @@ int DeadLettersRetry(const SubscriberConfig& config, const CliArgs& args) {
   for (const DeadLetterStore::RetryResult& result : *results) {
     failed = failed || !result.status.ok();
     std::printf("%d: %s\n", static_cast<int>(result.id),
-                !result.status.ok() ? MessageOf(result.status).c_str() : result.superseded ? "superseded by a newer version" : "applied");
+                !result.status.ok() ? MessageOf(result.status).c_str()
+                : result.superseded ? "superseded by a newer version"
+                                    : "applied");
   }
   return failed ? kExitFailed : kExitOk;
 }
@@ -176,15 +219,20 @@ int DeadLettersDiscard(const SubscriberConfig& config, const CliArgs& args) {
   if (!id.has_value()) return kExitUsage;
   auto connection = ConnectCentre(config, "dead-letters");
   if (!connection.ok()) return VerbFailed(args, "dead-letters discard", connection.status());
-  const absl::Status status = DeadLetterStore(**connection, config).Discard(*id, args.Value("--reason").value_or(""));
+  const absl::Status status =
+      DeadLetterStore(**connection, config).Discard(*id, args.Value("--reason").value_or(""));
   if (!status.ok()) return VerbFailed(args, "dead-letters discard", status);
   std::printf("%d: discarded\n", static_cast<int>(*id));
   return kExitOk;
 }
 
-// Verbs whose mechanism (snapshots, the conflict log) is not in this version say so instead of pretending.
+// Verbs whose mechanism (snapshots, the conflict log) is not in this version say so instead of
+// pretending.
 int NotInThisVersion(const SubscriberConfig&, const CliArgs& args) {
-  std::fprintf(stderr, "%s: this verb needs snapshots or the conflict log, which this version does not have (see README, Not yet)\n", args.program().c_str());
+  std::fprintf(stderr,
+               "%s: this verb needs snapshots or the conflict log, which this version does not "
+               "have (see README, Not yet)\n",
+               args.program().c_str());
   return kExitFailed;
 }
 
@@ -197,22 +245,52 @@ CliProgram Program() {
   CliProgram program;
   program.name = "pmoves-sync-subscriber";
   program.summary = "Applies the changes of all edges to the central Postgres.";
-  program.examples = {"pmoves-sync-subscriber --config /etc/pmoves-sync/subscriber.yaml check", "pmoves-sync-subscriber -c subscriber.yaml init",
-                      "pmoves-sync-subscriber -c subscriber.yaml run", "pmoves-sync-subscriber -c subscriber.yaml dead-letters retry --all"};
+  program.examples = {"pmoves-sync-subscriber --config /etc/pmoves-sync/subscriber.yaml check",
+                      "pmoves-sync-subscriber -c subscriber.yaml init",
+                      "pmoves-sync-subscriber -c subscriber.yaml run",
+                      "pmoves-sync-subscriber -c subscriber.yaml dead-letters retry --all"};
   program.check_config = [](ConfigSource* source) { return LoadSubscriberConfig(source).status(); };
   program.verbs = {
       {"run", "apply until SIGTERM", {}, Verb(Run), {}},
       {"check", "look at everything that must be right, live", {}, Verb(Check), {}},
-      {"init", "create schema pmoves_sync and the inline columns; safe to repeat", {}, Verb(Init), {}},
-      {"status", "health of every source and table", {{"--json", "", "as JSON", false, false}}, Verb(Status), {}},
+      {"init",
+       "create schema pmoves_sync and the inline columns; safe to repeat",
+       {},
+       Verb(Init),
+       {}},
+      {"status",
+       "health of every source and table",
+       {{"--json", "", "as JSON", false, false}},
+       Verb(Status),
+       {}},
       {"sources", "applied position of every source", {}, Verb(Sources), {}},
-      {"dead-letters list", "changes that could not be applied", {{"--all", "", "also those retried or discarded", false, false}}, Verb(DeadLettersList), {}},
-      {"dead-letters show", "one of them, with its payload (contains row values)", {{"ID", "ID", "its number", true, false}}, Verb(DeadLettersShow), {}},
-      {"dead-letters retry", "apply them again, after the cause was mended",
-       {{"ID", "ID", "its number", false, false}, {"--all", "", "all open ones, in order", false, false}}, Verb(DeadLettersRetry), {"ID", "--all"}},
-      {"dead-letters discard", "give one up", {{"ID", "ID", "its number", true, false}, {"--reason", "TEXT", "kept with it", true, false}}, Verb(DeadLettersDiscard), {}},
+      {"dead-letters list",
+       "changes that could not be applied",
+       {{"--all", "", "also those retried or discarded", false, false}},
+       Verb(DeadLettersList),
+       {}},
+      {"dead-letters show",
+       "one of them, with its payload (contains row values)",
+       {{"ID", "ID", "its number", true, false}},
+       Verb(DeadLettersShow),
+       {}},
+      {"dead-letters retry",
+       "apply them again, after the cause was mended",
+       {{"ID", "ID", "its number", false, false},
+        {"--all", "", "all open ones, in order", false, false}},
+       Verb(DeadLettersRetry),
+       {"ID", "--all"}},
+      {"dead-letters discard",
+       "give one up",
+       {{"ID", "ID", "its number", true, false}, {"--reason", "TEXT", "kept with it", true, false}},
+       Verb(DeadLettersDiscard),
+       {}},
       {"conflicts list", "(not in this version)", {}, Verb(NotInThisVersion), {}},
-      {"resync", "(not in this version)", {{"SOURCE", "SOURCE", "the edge", true, false}}, Verb(NotInThisVersion), {}},
+      {"resync",
+       "(not in this version)",
+       {{"SOURCE", "SOURCE", "the edge", true, false}},
+       Verb(NotInThisVersion),
+       {}},
       {"verify", "(not in this version)", {}, Verb(NotInThisVersion), {}},
   };
   return program;

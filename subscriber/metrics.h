@@ -1,18 +1,20 @@
-// SubscriberMetrics: every metric of the subscriber, as a member. Adding one: a member here, a line in the constructor, a call site, a row in docs/metrics.md.
+// SubscriberMetrics: every metric of the subscriber, as a member. Adding one: a member here, a line
+// in the constructor, a call site, a row in docs/metrics.md.
 //
-// Thread: any (prometheus-cpp's counters are atomic). Never Family::Add per row: children are made once, per source or table.
+// Thread: any (prometheus-cpp's counters are atomic). Never Family::Add per row: children are made
+// once, per source or table.
 #ifndef PMOVES_SUBSCRIBER_METRICS_H_
 #define PMOVES_SUBSCRIBER_METRICS_H_
-
-#include <map>
-#include <memory>
-#include <string>
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
+
+#include <map>
+#include <memory>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "common/base/mutex.h"
@@ -61,7 +63,8 @@ class SubscriberMetrics {
 
   // The counters of one source, all created at first sight with 0.
   SourceMetrics Of(const std::string& source);
-  // Sets the gauges per source; called before each scrape, so that ages grow also when nothing happens.
+  // Sets the gauges per source; called before each scrape, so that ages grow also when nothing
+  // happens.
   void Refresh(const FleetState& fleet, absl::Time now);
 };
 

@@ -21,7 +21,8 @@ void SourceFeed::Reset(uint32_t epoch, Lsn applied) {
   took_any_ = false;
 }
 
-absl::Status SourceFeed::Pump(JetStreamSource& reader, const std::string& stream, size_t max_messages, size_t max_bytes) {
+absl::Status SourceFeed::Pump(JetStreamSource& reader, const std::string& stream,
+                              size_t max_messages, size_t max_bytes) {
   while (!held_.empty() && !half_complete_) {
     FetchedMessage message = std::move(held_.front());
     held_.pop_front();
@@ -49,8 +50,10 @@ absl::Status SourceFeed::Accept(FetchedMessage message) {
   const proto::Envelope envelope = *message.envelope;
   auto subject = proto::ParseSubject(message.subject);
   if (envelope.source != source_ || (subject.ok() && subject->source != source_)) {
-    Quarantine(std::move(message), "forged",
-               absl::InvalidArgumentError(absl::StrFormat("a message in the stream of %s calls itself one of %s", source_, envelope.source)));
+    Quarantine(
+        std::move(message), "forged",
+        absl::InvalidArgumentError(absl::StrFormat(
+            "a message in the stream of %s calls itself one of %s", source_, envelope.source)));
     return absl::OkStatus();
   }
   if (!subject.ok()) {
@@ -63,12 +66,15 @@ absl::Status SourceFeed::Accept(FetchedMessage message) {
       ++duplicates_;
       return absl::OkStatus();
     case Verdict::kGap:
-      return absl::DataLossError(absl::StrFormat(
-          "the stream lacks what lies between position %s and %s (message %d, chunk %d of %s); the source must be resynchronised",
-          order_.applied().ToString(), envelope.previous.ToString(), message.sequence, envelope.chunk, envelope.position.ToString()));
+      return absl::DataLossError(
+          absl::StrFormat("the stream lacks what lies between position %s and %s (message %d, "
+                          "chunk %d of %s); the source must be resynchronised",
+                          order_.applied().ToString(), envelope.previous.ToString(),
+                          message.sequence, envelope.chunk, envelope.position.ToString()));
     case Verdict::kForeignEpoch:
-      return absl::DataLossError(absl::StrFormat("the stream goes on in epoch %d, whose beginning is missing (applied: epoch %d)",
-                                                 envelope.epoch, order_.epoch()));
+      return absl::DataLossError(absl::StrFormat(
+          "the stream goes on in epoch %d, whose beginning is missing (applied: epoch %d)",
+          envelope.epoch, order_.epoch()));
     case Verdict::kStart:
       restarted_ = restarted_ || half_given_;
       half_ = FedTransaction();
@@ -83,9 +89,11 @@ absl::Status SourceFeed::Accept(FetchedMessage message) {
 }
 
 absl::Status SourceFeed::AppendPart(FetchedMessage message, const proto::Envelope& envelope) {
-  const bool joins = joining_ != nullptr && envelope.part == joining_->envelope.part + 1 && envelope.parts == joining_->envelope.parts;
+  const bool joins = joining_ != nullptr && envelope.part == joining_->envelope.part + 1 &&
+                     envelope.parts == joining_->envelope.parts;
   if (envelope.part != 0 && !joins) {
-    return absl::DataLossError(absl::StrFormat("part %d of a large row is missing before message %d", envelope.part, message.sequence));
+    return absl::DataLossError(absl::StrFormat(
+        "part %d of a large row is missing before message %d", envelope.part, message.sequence));
   }
   order_.Take(envelope);
   half_.epoch = envelope.epoch;
@@ -124,7 +132,8 @@ FedTransaction SourceFeed::Next() {
   return next;
 }
 
-std::vector<std::unique_ptr<ReceivedMessage>> SourceFeed::TakePiece(bool* complete, FedTransaction* head) {
+std::vector<std::unique_ptr<ReceivedMessage>> SourceFeed::TakePiece(bool* complete,
+                                                                    FedTransaction* head) {
   *complete = half_complete_;
   half_given_ = true;
   std::vector<std::unique_ptr<ReceivedMessage>> piece = std::move(half_.messages);

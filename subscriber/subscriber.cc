@@ -1,13 +1,13 @@
 #include "subscriber/subscriber.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <random>
 #include <utility>
 #include <vector>
-
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -50,7 +50,8 @@ void WaitForAny(int first_fd, int second_fd, absl::Duration duration) {
 }
 
 std::string TimeOrNull(absl::Time time) {
-  return time == absl::InfinitePast() ? "null" : "\"" + FormatRfc3339(absl::ToUnixMicros(time)) + "\"";
+  return time == absl::InfinitePast() ? "null"
+                                      : "\"" + FormatRfc3339(absl::ToUnixMicros(time)) + "\"";
 }
 
 }  // namespace
@@ -61,18 +62,22 @@ int Subscriber::Run() {
   std::unique_ptr<HttpServer> http;
   if (!config_.metrics.listen.empty()) {
     HttpCallbacks callbacks;
-    callbacks.alive = [this] { return absl::ToUnixMicros(Now()) - last_turn_us_ < int64_t{60} * 1000000; };
+    callbacks.alive = [this] {
+      return absl::ToUnixMicros(Now()) - last_turn_us_ < int64_t{60} * 1000000;
+    };
     callbacks.not_ready = [this] { return NotReady(); };
     callbacks.status_json = [this] { return StatusJson(); };
     callbacks.before_metrics = [this] { metrics_.Refresh(fleet_, Now()); };
     Turned();
-    auto started = HttpServer::Start(config_.metrics.listen, metrics_.registry, std::move(callbacks));
+    auto started =
+        HttpServer::Start(config_.metrics.listen, metrics_.registry, std::move(callbacks));
     if (!started.ok()) {
       LogError("http.failed", MessageOf(started.status()));
       return 69;
     }
     http = *std::move(started);
-    LogInfo("http.listening", "serving /metrics /livez /readyz /status", {{"listen", config_.metrics.listen}});
+    LogInfo("http.listening", "serving /metrics /livez /readyz /status",
+            {{"listen", config_.metrics.listen}});
   }
   systemd_.Ready("running");
   Backoff backoff(config_.retry.initial, config_.retry.max, std::random_device()());
@@ -101,9 +106,14 @@ absl::Status Subscriber::Session() {
   WakeEvent closed;
   NatsConfig nats_config = config_.nats.connection;
   nats_config.name = "pmoves-sync-subscriber";
-  ASSIGN_OR_RETURN(std::unique_ptr<NatsClient> nats, NatsClient::Connect(nats_config, [&closed] { closed.Set(); }));
+  ASSIGN_OR_RETURN(std::unique_ptr<NatsClient> nats,
+                   NatsClient::Connect(nats_config, [&closed] { closed.Set(); }));
   JetStream jetstream(*nats, config_.nats.domain);
-  RETURN_IF_ERROR(jetstream.EnsureStream({std::string(proto::kAppliedStream), {std::string(proto::kAppliedPrefix) + "*"}, int64_t{64} << 20, 1, 1}));
+  RETURN_IF_ERROR(jetstream.EnsureStream({std::string(proto::kAppliedStream),
+                                          {std::string(proto::kAppliedPrefix) + "*"},
+                                          int64_t{64} << 20,
+                                          1,
+                                          1}));
 
   std::vector<std::unique_ptr<Worker>> workers;
   Mutex owners_mutex;
@@ -116,24 +126,28 @@ absl::Status Subscriber::Session() {
   JetStreamSource::Options options;
   options.messages = config_.fetch.messages;
   options.bytes = config_.fetch.bytes;
-  ASSIGN_OR_RETURN(std::unique_ptr<JetStreamSource> reader, JetStreamSource::Create(*nats, jetstream, options, on_ready));
+  ASSIGN_OR_RETURN(std::unique_ptr<JetStreamSource> reader,
+                   JetStreamSource::Create(*nats, jetstream, options, on_ready));
   for (int i = 0; i < config_.workers; ++i) {
-    workers.push_back(std::make_unique<Worker>(i, Worker::Shared{config_, jetstream, *reader, fleet_, metrics_}));
+    workers.push_back(
+        std::make_unique<Worker>(i, Worker::Shared{config_, jetstream, *reader, fleet_, metrics_}));
   }
   {
     MutexLock lock(owners_mutex);
     routing = true;
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<NatsSubscription> heartbeats,
-                   nats->Subscribe(std::string(proto::kHeartbeatPrefix) + "*", [this](NatsMsgPtr message) {
-                     const std::string subject = natsMsg_GetSubject(message.get());
-                     const std::string source = subject.substr(proto::kHeartbeatPrefix.size());
-                     if (!proto::IsSourceName(source) || natsMsg_GetDataLength(message.get()) > 8192) return;
-                     fleet_.UpdateKnown(source, [&](SourceState& state) {
-                       state.last_seen = Now();
-                       state.heartbeat.assign(natsMsg_GetData(message.get()), static_cast<size_t>(natsMsg_GetDataLength(message.get())));
-                     });
-                   }));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<NatsSubscription> heartbeats,
+      nats->Subscribe(std::string(proto::kHeartbeatPrefix) + "*", [this](NatsMsgPtr message) {
+        const std::string subject = natsMsg_GetSubject(message.get());
+        const std::string source = subject.substr(proto::kHeartbeatPrefix.size());
+        if (!proto::IsSourceName(source) || natsMsg_GetDataLength(message.get()) > 8192) return;
+        fleet_.UpdateKnown(source, [&](SourceState& state) {
+          state.last_seen = Now();
+          state.heartbeat.assign(natsMsg_GetData(message.get()),
+                                 static_cast<size_t>(natsMsg_GetDataLength(message.get())));
+        });
+      }));
   for (auto& worker : workers) worker->Start();
   LogInfo("session.started", "connected to NATS", {{"server_version", nats->server_version()}});
   nats_ready_ = true;
@@ -170,8 +184,9 @@ std::string Subscriber::NotReady() const {
 }
 
 std::string Subscriber::StatusJson() const {
-  std::string json = absl::StrFormat("{\"program\":\"pmoves-sync-subscriber\",\"version\":\"%s\",\"nats\":%s,\"target\":%s,", PMOVES_SYNC_VERSION,
-                                     nats_ready_ ? "true" : "false", target_ready_ ? "true" : "false");
+  std::string json = absl::StrFormat(
+      "{\"program\":\"pmoves-sync-subscriber\",\"version\":\"%s\",\"nats\":%s,\"target\":%s,",
+      PMOVES_SYNC_VERSION, nats_ready_ ? "true" : "false", target_ready_ ? "true" : "false");
   {
     MutexLock lock(mutex_);
     json += "\"last_error\":" + proto::JsonString(last_error_) + ",\"sources\":[";
@@ -180,11 +195,17 @@ std::string Subscriber::StatusJson() const {
   const char* separator = "";
   for (const SourceState& state : fleet_.Snapshot()) {
     json += absl::StrFormat(
-        "%s{\"source\":%s,\"owned\":%s,\"state\":\"%s\",\"reason\":%s,\"epoch\":%d,\"position\":\"%s\",\"pending_messages\":%d,\"lag_seconds\":%.3f,"
+        "%s{\"source\":%s,\"owned\":%s,\"state\":\"%s\",\"reason\":%s,\"epoch\":%d,\"position\":\"%"
+        "s\",\"pending_messages\":%d,\"lag_seconds\":%.3f,"
         "\"last_commit_at\":%s,\"applied_at\":%s,\"last_seen_at\":%s,\"heartbeat\":%s}",
-        separator, proto::JsonString(state.source), state.owned ? "true" : "false", state.blocked ? "blocked" : state.owned ? "applying" : "elsewhere",
-        proto::JsonString(state.reason), state.epoch, state.position.ToString(), state.pending, absl::ToDoubleSeconds(FleetState::Lag(state, now)),
-        state.last_commit_us == 0 ? "null" : "\"" + FormatRfc3339(state.last_commit_us) + "\"", TimeOrNull(state.applied_at), TimeOrNull(state.last_seen),
+        separator, proto::JsonString(state.source), state.owned ? "true" : "false",
+        state.blocked ? "blocked"
+        : state.owned ? "applying"
+                      : "elsewhere",
+        proto::JsonString(state.reason), state.epoch, state.position.ToString(), state.pending,
+        absl::ToDoubleSeconds(FleetState::Lag(state, now)),
+        state.last_commit_us == 0 ? "null" : "\"" + FormatRfc3339(state.last_commit_us) + "\"",
+        TimeOrNull(state.applied_at), TimeOrNull(state.last_seen),
         proto::JsonString(state.heartbeat));
     separator = ",";
   }

@@ -1,13 +1,15 @@
 // Subscriber: the daemon. Owns connections, threads and the order in which they start and end.
 //
 // Threads
-//   main        coordinator: finds streams, shares sources with other processes, writes sync_status, reports applied positions, purges. Ends on SIGTERM.
-//   worker N    applies (worker.h). Ends after the batch at hand.
-//   NATS        library threads: queue messages, note which stream is ready, take heartbeats. They never wait.
-//   HTTP        civetweb's: /metrics /livez /readyz /status from FleetState.
+//   main        coordinator: finds streams, shares sources with other processes, writes
+//   sync_status, reports applied positions, purges. Ends on SIGTERM. worker N    applies
+//   (worker.h). Ends after the batch at hand. NATS        library threads: queue messages, note
+//   which stream is ready, take heartbeats. They never wait. HTTP        civetweb's: /metrics
+//   /livez /readyz /status from FleetState.
 //
-// Sessions are crash-only: when the NATS connection is lost, workers end, everything on it is rebuilt with backoff, and reading goes on from the positions
-// in the centre. A worker that loses its database connection rebuilds that alone.
+// Sessions are crash-only: when the NATS connection is lost, workers end, everything on it is
+// rebuilt with backoff, and reading goes on from the positions in the centre. A worker that loses
+// its database connection rebuilds that alone.
 #ifndef PMOVES_SUBSCRIBER_SUBSCRIBER_H_
 #define PMOVES_SUBSCRIBER_SUBSCRIBER_H_
 

@@ -1,12 +1,16 @@
-// Worker: one thread, one connection to the centre, some sources. Applies their transactions in order, many in one central transaction.
+// Worker: one thread, one connection to the centre, some sources. Applies their transactions in
+// order, many in one central transaction.
 //
-// In the flow:  JetStreamSource -> SourceFeed -> Worker -> RowDecoder -> PgTarget -> central Postgres
+// In the flow:  JetStreamSource -> SourceFeed -> Worker -> RowDecoder -> PgTarget -> central
+// Postgres
 //
-// A source belongs to one worker of all processes at a time, by a Postgres advisory lock of the worker's connection: when the process dies the lock goes with the connection and
-// another takes over. The position row fences a worker that lost its lock without noticing.
-// Crash-only: any doubt (connection broke, commit outcome unknown, fenced, a broken reading) drops what is in memory, reads the position row and the stream again from there.
-// Invariant:  what is committed of a source is always a whole number of its transactions (S2), each once (S3).
-// Thread:     Claim, Release, Ready and Stop from any thread; everything else in the worker's own.
+// A source belongs to one worker of all processes at a time, by a Postgres advisory lock of the
+// worker's connection: when the process dies the lock goes with the connection and another takes
+// over. The position row fences a worker that lost its lock without noticing. Crash-only: any doubt
+// (connection broke, commit outcome unknown, fenced, a broken reading) drops what is in memory,
+// reads the position row and the stream again from there. Invariant:  what is committed of a source
+// is always a whole number of its transactions (S2), each once (S3). Thread:     Claim, Release,
+// Ready and Stop from any thread; everything else in the worker's own.
 #ifndef PMOVES_SUBSCRIBER_WORKER_H_
 #define PMOVES_SUBSCRIBER_WORKER_H_
 
@@ -50,7 +54,7 @@ class Worker {
     SubscriberMetrics& metrics;
   };
   Worker(int index, Shared shared);
-  ~Worker();   // Stop()
+  ~Worker();  // Stop()
 
   void Start();
   // Ends after the batch at hand. Safe to call twice.
@@ -70,15 +74,16 @@ class Worker {
     std::string stream;
     SourceFeed feed;
     SourceMetrics metrics;
-    uint32_t epoch = 0;                 // committed
+    uint32_t epoch = 0;  // committed
     Lsn position;
     std::string stream_created;
     uint64_t sequence = 0;
     bool open = false;
-    bool ready = false;                 // the reader may have something
-    bool from_start = false;            // read the stream from its first message: the hint led to a gap
-    absl::Time open_at = absl::InfinitePast();   // not before
-    std::set<Lsn> set_aside;            // transactions that go to the dead letters as a whole (on_error: transaction)
+    bool ready = false;       // the reader may have something
+    bool from_start = false;  // read the stream from its first message: the hint led to a gap
+    absl::Time open_at = absl::InfinitePast();  // not before
+    std::set<Lsn>
+        set_aside;  // transactions that go to the dead letters as a whole (on_error: transaction)
     int64_t counted_duplicates = 0;
   };
   // One central transaction in the making.
@@ -118,7 +123,12 @@ class Worker {
   // worker.cc: batches
   bool BuildBatch();
   absl::Status AddTransaction(Owned& owned, FedTransaction transaction);
-  absl::Status AddMessage(Owned& owned, const FedTransaction& transaction, std::unique_ptr<ReceivedMessage> message);
+  // The table that body_ names, as the centre has it now.
+  absl::StatusOr<TargetTable*> FindTable();
+  // Changes of a group whose transaction is set aside become dead letters.
+  void DivertSetAside(Owned& owned, size_t first_change);
+  absl::Status AddMessage(Owned& owned, const FedTransaction& transaction,
+                          std::unique_ptr<ReceivedMessage> message);
   void Advance(Owned& owned, const FedTransaction& transaction);
   absl::Status CommitBatch();
   absl::Status ApplyPending(bool separating);
@@ -139,6 +149,7 @@ class Worker {
   std::condition_variable_any wake_;
   std::set<std::string> claims_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> releases_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> streams_ ABSL_GUARDED_BY(mutex_);  // of the owned sources
   std::set<std::string> ready_ ABSL_GUARDED_BY(mutex_);
 
   std::unique_ptr<PgConnection> connection_;
@@ -148,7 +159,7 @@ class Worker {
   Backoff backoff_;
   absl::Time connect_at_ = absl::InfinitePast();
   std::map<std::string, std::unique_ptr<Owned>> sources_;
-  std::string turn_;                    // the source that was served last: the next batch begins behind it
+  std::string turn_;  // the source that was served last: the next batch begins behind it
   Pending pending_;
   RowDecoder decoder_;
   proto::BodyReader body_reader_;

@@ -25,15 +25,20 @@ std::string Hashed(std::string_view column) {
 absl::Status Worker::EnsureConnection() {
   if (connection_ != nullptr && connection_->IsOpen()) return absl::OkStatus();
   if (absl::Now() < connect_at_) return absl::UnavailableError("waiting before the next attempt");
-  auto connected = PgConnection::Connect(TargetSessionOptions(shared_.config, absl::StrFormat("pmoves-sync-subscriber worker %d", index_)));
+  auto connected = PgConnection::Connect(TargetSessionOptions(
+      shared_.config, absl::StrFormat("pmoves-sync-subscriber worker %d", index_)));
   absl::Status status = connected.status();
   if (status.ok()) {
     connection_ = *std::move(connected);
-    status = connection_->Execute(shared_.config.postgres.triggers ? "SET session_replication_role = origin" : "SET session_replication_role = replica")
-                 .status();
+    status =
+        connection_
+            ->Execute(shared_.config.postgres.triggers ? "SET session_replication_role = origin"
+                                                       : "SET session_replication_role = replica")
+            .status();
     if (SqlStateOf(status) == "42501") {
       status = absl::FailedPreconditionError(
-          "this role may not set session_replication_role: GRANT SET ON PARAMETER session_replication_role TO it, or set postgres.triggers: true");
+          "this role may not set session_replication_role: GRANT SET ON PARAMETER "
+          "session_replication_role TO it, or set postgres.triggers: true");
     }
   }
   if (!status.ok()) {
@@ -49,12 +54,14 @@ absl::Status Worker::EnsureConnection() {
   target_ = std::make_unique<PgTarget>(*connection_);
   catalog_generation_ = 0;
   decoder_ = RowDecoder();
-  LogInfo("target.connected", "connected to the centre", {{"worker", index_}, {"server_version", connection_->server_version()}});
+  LogInfo("target.connected", "connected to the centre",
+          {{"worker", index_}, {"server_version", connection_->server_version()}});
   return absl::OkStatus();
 }
 
 void Worker::DropConnection(const absl::Status& why) {
-  LogWarn("target.connection_dropped", LoggableMessage(why), {{"worker", index_}, {"sqlstate", SqlStateOf(why)}});
+  LogWarn("target.connection_dropped", LoggableMessage(why),
+          {{"worker", index_}, {"sqlstate", SqlStateOf(why)}});
   shared_.metrics.connections_lost.Increment();
   shared_.metrics.postgres_up.Set(0);
   pending_.Clear();
@@ -89,26 +96,38 @@ void Worker::CarryOutRequests() {
 }
 
 absl::Status Worker::TryClaim(const std::string& source) {
-  ASSIGN_OR_RETURN(PgRows locked, connection_->Execute("SELECT pg_try_advisory_lock" + Hashed("$1"), {PgParam(source)}));
+  ASSIGN_OR_RETURN(PgRows locked, connection_->Execute("SELECT pg_try_advisory_lock" + Hashed("$1"),
+                                                       {PgParam(source)}));
   if (!locked.Bool(0, 0)) return absl::OkStatus();  // somebody else applies it
   absl::Status status =
-      connection_->Execute("INSERT INTO pmoves_sync.source_position (source) VALUES ($1) ON CONFLICT DO NOTHING", {PgParam(source)}).status();
+      connection_
+          ->Execute(
+              "INSERT INTO pmoves_sync.source_position (source) VALUES ($1) ON CONFLICT DO NOTHING",
+              {PgParam(source)})
+          .status();
   if (!status.ok()) {
     (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});
     if (SqlStateOf(status) == "42P01" || SqlStateOf(status) == "3F000") {
-      return absl::FailedPreconditionError("schema pmoves_sync is missing in the centre; run `pmoves-sync-subscriber init`");
+      return absl::FailedPreconditionError(
+          "schema pmoves_sync is missing in the centre; run `pmoves-sync-subscriber init`");
     }
     return status;
   }
-  auto owned = std::make_unique<Owned>(source, static_cast<size_t>(shared_.config.batch.max_bytes), shared_.metrics.Of(source));
+  auto owned = std::make_unique<Owned>(source, static_cast<size_t>(shared_.config.batch.max_bytes),
+                                       shared_.metrics.Of(source));
   owned->stream = proto::StreamName(source);
+  {
+    MutexLock lock(mutex_);
+    streams_.insert(owned->stream);
+  }
   sources_[source] = std::move(owned);
   owned_count_ = static_cast<int>(sources_.size());
   shared_.fleet.Update(source, [this](SourceState& state) {
     state.owned = true;
     state.worker = index_;
   });
-  LogInfo("source.owned", "this process applies the source", {{"source", source}, {"worker", index_}});
+  LogInfo("source.owned", "this process applies the source",
+          {{"source", source}, {"worker", index_}});
   return absl::OkStatus();
 }
 
@@ -116,6 +135,10 @@ void Worker::GiveUp(const std::string& source) {
   auto found = sources_.find(source);
   if (found == sources_.end()) return;
   shared_.reader.Close(found->second->stream);
+  {
+    MutexLock lock(mutex_);
+    streams_.erase(found->second->stream);
+  }
   if (connection_ != nullptr && connection_->IsOpen()) {
     (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});
   }
@@ -126,7 +149,8 @@ void Worker::GiveUp(const std::string& source) {
     state.worker = -1;
     state.waiting_since_us = 0;
   });
-  LogInfo("source.released", "this process applies the source no more", {{"source", source}, {"worker", index_}});
+  LogInfo("source.released", "this process applies the source no more",
+          {{"source", source}, {"worker", index_}});
 }
 
 void Worker::OpenSources() {
@@ -141,12 +165,18 @@ void Worker::OpenSources() {
   }
 }
 
-// The truth is (epoch, position) of the centre; the stream's sequence is only a hint where to begin.
+// The truth is (epoch, position) of the centre; the stream's sequence is only a hint where to
+// begin.
 absl::Status Worker::OpenSource(Owned& owned) {
-  ASSIGN_OR_RETURN(PgRows rows, connection_->Execute("SELECT epoch, position, hlc, stream_created, stream_sequence, "
-                                                     "COALESCE((extract(epoch FROM last_commit_at) * 1000000)::bigint, 0) FROM pmoves_sync.source_position WHERE source = $1",
-                                                     {PgParam(owned.source)}));
-  if (rows.size() != 1) return absl::FailedPreconditionError("the position row of the source is gone from pmoves_sync.source_position");
+  ASSIGN_OR_RETURN(
+      PgRows rows,
+      connection_->Execute("SELECT epoch, position, hlc, stream_created, stream_sequence, "
+                           "COALESCE((extract(epoch FROM last_commit_at) * 1000000)::bigint, 0) "
+                           "FROM pmoves_sync.source_position WHERE source = $1",
+                           {PgParam(owned.source)}));
+  if (rows.size() != 1)
+    return absl::FailedPreconditionError(
+        "the position row of the source is gone from pmoves_sync.source_position");
   owned.epoch = static_cast<uint32_t>(rows.Int(0, 0));
   ASSIGN_OR_RETURN(owned.position, Lsn::Parse(rows.Text(0, 1)));
   owned.stream_created = rows.String(0, 3);
@@ -154,9 +184,12 @@ absl::Status Worker::OpenSource(Owned& owned) {
   const Hlc hlc{rows.Int(0, 2)};
   const int64_t last_commit_us = rows.Int(0, 5);
   ASSIGN_OR_RETURN(StreamInfo info, shared_.jetstream.GetStream(owned.stream));
-  uint64_t start = std::max<uint64_t>(owned.sequence + 1, std::max<uint64_t>(info.first_sequence, 1));
-  // A stream made anew, one that lost its tail, or a gap behind the hint: read it whole, positions tell what is applied.
-  if (owned.from_start || owned.stream_created != info.created || owned.sequence > info.last_sequence) {
+  uint64_t start =
+      std::max<uint64_t>(owned.sequence + 1, std::max<uint64_t>(info.first_sequence, 1));
+  // A stream made anew, one that lost its tail, or a gap behind the hint: read it whole, positions
+  // tell what is applied.
+  if (owned.from_start || owned.stream_created != info.created ||
+      owned.sequence > info.last_sequence) {
     start = std::max<uint64_t>(info.first_sequence, 1);
   }
   owned.stream_created = info.created;
@@ -174,19 +207,24 @@ absl::Status Worker::OpenSource(Owned& owned) {
     state.pending = info.last_sequence >= start ? info.last_sequence - start + 1 : 0;
   });
   LogInfo("source.reading", "reading the stream",
-          {{"source", owned.source}, {"from_sequence", start}, {"last_sequence", info.last_sequence}, {"epoch", owned.epoch}, {"position", owned.position.ToString()}});
+          {{"source", owned.source},
+           {"from_sequence", start},
+           {"last_sequence", info.last_sequence},
+           {"epoch", owned.epoch},
+           {"position", owned.position.ToString()}});
   return absl::OkStatus();
 }
 
 void Worker::PumpSource(Owned& owned) {
   const size_t room = static_cast<size_t>(shared_.config.batch.max_bytes);
-  while (owned.open && owned.ready && owned.feed.ready_bytes() < room && !owned.feed.Oversized()) {
+  while (owned.open && owned.ready && owned.feed.bytes() < room) {
     const uint64_t before = owned.feed.last_sequence();
     const absl::Status status = owned.feed.Pump(shared_.reader, owned.stream, 256, room);
     if (status.code() == absl::StatusCode::kDataLoss) {
       owned.metrics.gaps.Increment();
       if (!owned.from_start) {
-        LogWarn("source.gap", "a gap behind the hint; reading the stream from its first message", {{"source", owned.source}});
+        LogWarn("source.gap", "a gap behind the hint; reading the stream from its first message",
+                {{"source", owned.source}});
         ResetSource(owned, absl::ZeroDuration());
         owned.from_start = true;
         return;
@@ -195,7 +233,8 @@ void Worker::PumpSource(Owned& owned) {
       return;
     }
     if (!status.ok()) {
-      LogLimited(LogLevel::kWarn, "source.reading_broke", MessageOf(status), {{"source", owned.source}});
+      LogLimited(LogLevel::kWarn, "source.reading_broke", MessageOf(status),
+                 {{"source", owned.source}});
       ResetSource(owned, absl::Milliseconds(100));
       return;
     }
@@ -221,7 +260,8 @@ void Worker::ShowWaiting(Owned& owned) {
 }
 
 void Worker::Block(Owned& owned, const absl::Status& why, const std::string& table) {
-  LogLimited(LogLevel::kError, "source.blocked", LoggableMessage(why), {{"source", owned.source}, {"sqlstate", SqlStateOf(why)}, {"table", table}});
+  LogLimited(LogLevel::kError, "source.blocked", LoggableMessage(why),
+             {{"source", owned.source}, {"sqlstate", SqlStateOf(why)}, {"table", table}});
   shared_.fleet.Update(owned.source, [&](SourceState& state) {
     state.blocked = true;
     state.reason = LoggableMessage(why);

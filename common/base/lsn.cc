@@ -25,7 +25,8 @@ absl::StatusOr<Lsn> Lsn::Parse(std::string_view text) {
   uint64_t low = 0;
   if (slash == std::string_view::npos || !ParseHex32(text.substr(0, slash), &high) ||
       !ParseHex32(text.substr(slash + 1), &low)) {
-    return absl::InvalidArgumentError("not a WAL position (want two hexadecimal numbers like 16/B374D848)");
+    return absl::InvalidArgumentError(
+        "not a WAL position (want two hexadecimal numbers like 16/B374D848)");
   }
   return Lsn{(high << 32) | low};
 }

@@ -1,6 +1,7 @@
 // Mutex: std::mutex with the thread-safety annotations that clang checks.
 //
-// Not absl::Mutex: Debian's Abseil is not built for tsan, which then reports races that do not exist.
+// Not absl::Mutex: Debian's Abseil is not built for tsan, which then reports races that do not
+// exist.
 #ifndef PMOVES_COMMON_BASE_MUTEX_H_
 #define PMOVES_COMMON_BASE_MUTEX_H_
 
@@ -21,7 +22,9 @@ class ABSL_LOCKABLE Mutex {
 
 class ABSL_SCOPED_LOCKABLE MutexLock {
  public:
-  explicit MutexLock(Mutex& mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex) : mutex_(mutex) { mutex_.lock(); }
+  explicit MutexLock(Mutex& mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex) : mutex_(mutex) {
+    mutex_.lock();
+  }
   ~MutexLock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;

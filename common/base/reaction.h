@@ -1,8 +1,8 @@
 // ReactionTo: the ONE place that says what follows from a failed write to the centre.
 //
-// In the flow:  subscriber/io pg_target -> absl::Status with SQLSTATE -> ReactionTo -> subscriber/io worker
-// Thread:       any. Pure.
-// To change how an error is treated, change its row in reaction.cc; docs/operations.md lists the same sentences.
+// In the flow:  subscriber/io pg_target -> absl::Status with SQLSTATE -> ReactionTo ->
+// subscriber/io worker Thread:       any. Pure. To change how an error is treated, change its row
+// in reaction.cc; docs/operations.md lists the same sentences.
 #ifndef PMOVES_COMMON_BASE_REACTION_H_
 #define PMOVES_COMMON_BASE_REACTION_H_
 
@@ -16,9 +16,10 @@ namespace pmoves {
 enum class Reaction {
   kRetry,      // run the same batch again, after a pause
   kReconnect,  // the connection is gone: open a new one, read the position, go on from there
-  kSplit,      // something in this batch cannot be written: halve it until the change is alone, then set that aside
-  kBlock,      // the source must wait for a person: show the reason, keep trying slowly
-  kStop,       // the program cannot work at all: exit
+  kSplit,  // something in this batch cannot be written: halve it until the change is alone, then
+           // set that aside
+  kBlock,  // the source must wait for a person: show the reason, keep trying slowly
+  kStop,   // the program cannot work at all: exit
 };
 
 struct ReactionRow {
@@ -30,7 +31,8 @@ struct ReactionRow {
 ReactionRow ReactionTo(const absl::Status& status);
 std::string_view ReactionName(Reaction reaction);
 
-// What may be logged of a status: the server's messages of data errors quote row values, so those become the rule's sentence.
+// What may be logged of a status: the server's messages of data errors quote row values, so those
+// become the rule's sentence.
 std::string LoggableMessage(const absl::Status& status);
 
 }  // namespace pmoves

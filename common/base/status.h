@@ -1,11 +1,10 @@
 // The two macros that Debian's Abseil (20220623) lacks, and the codes this project gives a meaning:
 //
 //   kUnavailable         the other side is away: reconnect and go on
-//   kUnknown             the outcome of a commit or publish is unknown: read what is stored, then go on
-//   kAborted             the transaction must be run again as it is
-//   kInvalidArgument     malformed or refused content: quarantine it
-//   kFailedPrecondition  the world is not as configured: block or refuse until a person acts
-//   kCancelled           we are stopping
+//   kUnknown             the outcome of a commit or publish is unknown: read what is stored, then
+//   go on kAborted             the transaction must be run again as it is kInvalidArgument
+//   malformed or refused content: quarantine it kFailedPrecondition  the world is not as
+//   configured: block or refuse until a person acts kCancelled           we are stopping
 //
 // Statuses of database errors carry the SQLSTATE: see SqlStateOf.
 #ifndef PMOVES_COMMON_BASE_STATUS_H_
@@ -22,11 +21,11 @@
 #define PMOVES_CONCAT_INNER(a, b) a##b
 #define PMOVES_CONCAT(a, b) PMOVES_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expr)                        \
-  do {                                               \
+#define RETURN_IF_ERROR(expr)                           \
+  do {                                                  \
     if (absl::Status status_ = (expr); !status_.ok()) { \
-      return status_;                                \
-    }                                                \
+      return status_;                                   \
+    }                                                   \
   } while (false)
 
 #define ASSIGN_OR_RETURN(lhs, expr) \
@@ -49,7 +48,8 @@ inline std::string SqlStateOf(const absl::Status& status) {
 }
 
 inline absl::Status WithSqlState(absl::Status status, std::string_view sql_state) {
-  status.SetPayload(kSqlStatePayload, absl::Cord(absl::string_view(sql_state.data(), sql_state.size())));
+  status.SetPayload(kSqlStatePayload,
+                    absl::Cord(absl::string_view(sql_state.data(), sql_state.size())));
   return status;
 }
 

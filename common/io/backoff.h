@@ -1,5 +1,6 @@
-// Backoff: pauses between attempts: doubling, capped, with jitter so that a fleet does not come back in one instant.
-// Thread: its owner's. Pure but for the random numbers, which come from the generator it is given.
+// Backoff: pauses between attempts: doubling, capped, with jitter so that a fleet does not come
+// back in one instant. Thread: its owner's. Pure but for the random numbers, which come from the
+// generator it is given.
 #ifndef PMOVES_COMMON_IO_BACKOFF_H_
 #define PMOVES_COMMON_IO_BACKOFF_H_
 
@@ -12,7 +13,8 @@ namespace pmoves {
 
 class Backoff {
  public:
-  Backoff(absl::Duration initial, absl::Duration max, uint32_t seed) : initial_(initial), max_(max), next_(initial), random_(seed) {}
+  Backoff(absl::Duration initial, absl::Duration max, uint32_t seed)
+      : initial_(initial), max_(max), next_(initial), random_(seed) {}
   // Between half and the whole of the current step; the step then doubles up to max.
   absl::Duration Next() {
     const absl::Duration step = next_;

@@ -1,6 +1,8 @@
 // JetStream: the few API requests that we use, typed, as raw JSON over core NATS.
 //
-// Raw JSON because nats.c 3.4.1 marshals only the fields that it knows: an update through it would drop newer servers' settings.
+// Raw JSON because nats.c 3.4.1 marshals only the fields that it knows: an update through it would
+// drop newer servers' settings.
+//
 // Thread: any (each call is one request).
 #ifndef PMOVES_COMMON_IO_JETSTREAM_H_
 #define PMOVES_COMMON_IO_JETSTREAM_H_
@@ -23,23 +25,24 @@ namespace pmoves {
 
 struct StreamInfo {
   std::string name;
-  std::string created;          // as the server gives it; changes when the stream is recreated
+  std::string created;  // as the server gives it; changes when the stream is recreated
   uint64_t first_sequence = 0;
   uint64_t last_sequence = 0;
   uint64_t messages = 0;
   uint64_t bytes = 0;
   int64_t max_bytes = -1;
   std::vector<std::string> subjects;
-  std::string retention;        // "limits"; anything else drops messages that nobody asked for yet
-  // True when a limit makes the stream drop its oldest messages by itself (discard old with a size limit, or a maximum age).
+  std::string retention;  // "limits"; anything else drops messages that nobody asked for yet
+  // True when a limit makes the stream drop its oldest messages by itself (discard old with a size
+  // limit, or a maximum age).
   bool forgets = false;
 };
 
 struct StreamConfig {
   std::string name;
   std::vector<std::string> subjects;
-  int64_t max_bytes = -1;                  // discard new: a full stream refuses, it never forgets
-  int64_t max_messages_per_subject = -1;   // 1 for the last-value stream
+  int64_t max_bytes = -1;                 // discard new: a full stream refuses, it never forgets
+  int64_t max_messages_per_subject = -1;  // 1 for the last-value stream
   int replicas = 1;
 };
 
@@ -47,7 +50,7 @@ struct StreamConfig {
 struct StoredRecord {
   std::string subject;
   uint64_t sequence = 0;
-  int64_t stored_us = 0;        // when JetStream stored it, microseconds since 1970
+  int64_t stored_us = 0;  // when JetStream stored it, microseconds since 1970
   std::vector<std::pair<std::string, std::string>> headers;
   std::string data;
 
@@ -56,22 +59,29 @@ struct StoredRecord {
 
 class JetStream {
  public:
-  // `domain` is empty for the server we are connected to, else its JetStream domain: the API prefix becomes $JS.<domain>.API.
+  // `domain` is empty for the server we are connected to, else its JetStream domain: the API prefix
+  // becomes $JS.<domain>.API.
   JetStream(NatsClient& client, std::string domain, absl::Duration timeout = absl::Seconds(5));
 
-  // kNotFound: no such stream (or message). kUnavailable: JetStream does not answer. Other API errors: kFailedPrecondition with the server's text.
+  // kNotFound: no such stream (or message). kUnavailable: JetStream does not answer. Other API
+  // errors: kFailedPrecondition with the server's text.
   absl::StatusOr<StreamInfo> GetStream(const std::string& name);
-  // Creates it, or leaves an existing one as it is. kFailedPrecondition says what to do when the name is taken by a stream
-  // that does not cover our subjects or would lose messages by its retention, or when another stream already has our subjects.
+  // Creates it, or leaves an existing one as it is. kFailedPrecondition says what to do when the
+  // name is taken by a stream that does not cover our subjects or would lose messages by its
+  // retention, or when another stream already has our subjects.
   absl::Status EnsureStream(const StreamConfig& config);
-  absl::StatusOr<std::vector<std::string>> ListStreams();                   // all names, paged inside
+  absl::StatusOr<std::vector<std::string>> ListStreams();  // all names, paged inside
   absl::StatusOr<StoredRecord> GetMessage(const std::string& stream, uint64_t sequence);
-  absl::StatusOr<StoredRecord> GetLastMessage(const std::string& stream, const std::string& subject);
-  // Ephemeral pull consumer without acks, in memory, unfiltered, starting at `start_sequence` (0 means 1). The caller must not go
-  // beyond last + 1: servers up to 2.10 clamp to that, 2.11 and later deliver nothing until the stream has got there.
-  absl::Status CreateConsumer(const std::string& stream, const std::string& consumer, uint64_t start_sequence);
+  absl::StatusOr<StoredRecord> GetLastMessage(const std::string& stream,
+                                              const std::string& subject);
+  // Ephemeral pull consumer without acks, in memory, unfiltered, starting at `start_sequence` (0
+  // means 1). The caller must not go beyond last + 1: servers up to 2.10 clamp to that, 2.11 and
+  // later deliver nothing until the stream has got there.
+  absl::Status CreateConsumer(const std::string& stream, const std::string& consumer,
+                              uint64_t start_sequence);
   absl::Status DeleteConsumer(const std::string& stream, const std::string& consumer);
-  // Removes messages below `sequence`. Guarded: kInvalidArgument for sequence < 2 or > last (both would empty the stream).
+  // Removes messages below `sequence`. Guarded: kInvalidArgument for sequence < 2 or > last (both
+  // would empty the stream).
   absl::Status PurgeBelow(const std::string& stream, uint64_t sequence);
   const std::string& api_prefix() const { return prefix_; }
 

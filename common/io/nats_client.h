@@ -1,11 +1,16 @@
 // NatsClient: one connection to a nats-server, owned. No reconnect inside.
 //
-// The library's own reconnect is switched OFF: after a disconnect nobody knows which publishes arrived, and nats.c gives up for ever in several cases even
-// with MaxReconnect=-1 (facts/nats.md 1.6). So a lost connection closes this object for good; both programs build a new one with backoff and go on from
+// The library's own reconnect is switched OFF: after a disconnect nobody knows which publishes
+// arrived, and nats.c gives up for ever in several cases even with MaxReconnect=-1. So a lost
+// connection closes this object for good; both programs build a new one with backoff and go on from
 // what is stored (the stream's tail, the position row).
-// Thread:     Publish/Request/Subscribe from any thread. Handlers run on library threads: they only copy and hand over.
+//
+// Thread: Publish/Request/Subscribe from any thread. Handlers run on library threads: they only
+//         copy and hand over.
 #ifndef PMOVES_COMMON_IO_NATS_CLIENT_H_
 #define PMOVES_COMMON_IO_NATS_CLIENT_H_
+
+#include <nats/nats.h>
 
 #include <cstdint>
 #include <functional>
@@ -14,8 +19,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <nats/nats.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,21 +29,24 @@ namespace pmoves {
 template <auto Destroy>
 struct NatsDeleter {
   template <typename T>
-  void operator()(T* handle) const { Destroy(handle); }
+  void operator()(T* handle) const {
+    Destroy(handle);
+  }
 };
 using NatsConnectionPtr = std::unique_ptr<natsConnection, NatsDeleter<&natsConnection_Destroy>>;
 using NatsOptionsPtr = std::unique_ptr<natsOptions, NatsDeleter<&natsOptions_Destroy>>;
 using NatsMsgPtr = std::unique_ptr<natsMsg, NatsDeleter<&natsMsg_Destroy>>;
 
 struct NatsConfig {
-  std::string url;                 // nats://host:4222 or tls://host:4222, several separated by commas
-  std::string name;                // shown by the server, e.g. pmoves-sync-publisher jetson-01
+  std::string url;   // nats://host:4222 or tls://host:4222, several separated by commas
+  std::string name;  // shown by the server, e.g. pmoves-sync-publisher jetson-01
   std::string user, password, token;
-  std::string credentials_file;    // NATS .creds
-  std::string nkey_seed_file;      // with nkey_public
+  std::string credentials_file;  // NATS .creds
+  std::string nkey_seed_file;    // with nkey_public
   std::string nkey_public;
   std::string tls_ca_file, tls_cert_file, tls_key_file;
-  std::string inbox_prefix;        // e.g. _INBOX_jetson-01, so that edges cannot read each other's replies; empty: _INBOX
+  // e.g. _INBOX_jetson-01, so that edges cannot read each other's replies; empty: _INBOX
+  std::string inbox_prefix;
   absl::Duration connect_timeout = absl::Seconds(5);
 };
 
@@ -48,7 +54,10 @@ absl::Status NatsStatus(natsStatus status, std::string_view what);
 
 class NatsSubscription {
  public:
-  ~NatsSubscription();   // no handler runs after this returns. Not from inside the handler. Before or after its client's end
+  // No handler runs after this returns; it waits for one that does, so never from inside the
+  // handler. The client may be gone already.
+  ~NatsSubscription();
+
  private:
   friend class NatsClient;
   struct State;
@@ -58,27 +67,36 @@ class NatsSubscription {
 
 class NatsClient {
  public:
-  // kUnavailable when no server answers or the credentials are refused (the message says which, never the secret).
-  // on_closed runs once, on a library thread, when the connection is lost.
-  static absl::StatusOr<std::unique_ptr<NatsClient>> Connect(const NatsConfig& config, std::function<void()> on_closed);
+  // kUnavailable when no server answers or the credentials are refused (the message says which,
+  // never the secret). on_closed runs once, on a library thread, when the connection is lost.
+  static absl::StatusOr<std::unique_ptr<NatsClient>> Connect(const NatsConfig& config,
+                                                             std::function<void()> on_closed);
   ~NatsClient();
 
   using Headers = std::vector<std::pair<const char*, std::string>>;
   using Handler = std::function<void(NatsMsgPtr)>;
 
-  absl::Status Publish(const std::string& subject, const std::string& reply, const Headers& headers, std::string_view body);
-  absl::Status Publish(const std::string& subject, std::string_view body) { return Publish(subject, "", {}, body); }
+  absl::Status Publish(const std::string& subject, const std::string& reply, const Headers& headers,
+                       std::string_view body);
+  absl::Status Publish(const std::string& subject, std::string_view body) {
+    return Publish(subject, "", {}, body);
+  }
   // kNotFound: no responders. kDeadlineExceeded: no answer in time. kUnavailable: connection lost.
-  absl::StatusOr<NatsMsgPtr> Request(const std::string& subject, std::string_view body, absl::Duration timeout);
-  // Unlimited pending in the library: the caller bounds what it asks for. The handler owns the message.
-  absl::StatusOr<std::unique_ptr<NatsSubscription>> Subscribe(const std::string& subject, Handler handler);
+  absl::StatusOr<NatsMsgPtr> Request(const std::string& subject, std::string_view body,
+                                     absl::Duration timeout);
+  // Unlimited pending in the library: the caller bounds what it asks for. The handler owns the
+  // message.
+  absl::StatusOr<std::unique_ptr<NatsSubscription>> Subscribe(const std::string& subject,
+                                                              Handler handler);
   // A fresh subject below the inbox prefix.
   std::string NewInbox();
   bool IsClosed() const;
   int64_t max_payload() const;
-  // From the greeting of the server we are connected to, asked anew; "" when it cannot be read (TLS before the greeting).
+  // From the greeting of the server we are connected to, asked anew; "" when it cannot be read (TLS
+  // before the greeting).
   std::string server_version() const;
-  // What the server last complained about, e.g. a permissions violation (which only shows as missing answers otherwise); "" if nothing.
+  // What the server last complained about, e.g. a permissions violation (which only shows as
+  // missing answers otherwise); "" if nothing.
   std::string last_error() const;
   // Round trip, so that everything published before has reached the server.
   absl::Status Flush(absl::Duration timeout);

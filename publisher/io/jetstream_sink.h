@@ -9,9 +9,10 @@
 // Nats-Msg-Id: the server's deduplication would answer for messages that it then refuses. The
 // replies come to one wildcard inbox, "<inbox>.<i>".
 //
-// Invariant:  StoredMessages come out in order, each with exactly the sequence that its fence asked
-// for. Once failed, for ever failed (corked). Thread:     publish loop only. Acks are parsed on a
-// thread of the NATS library and handed over through a queue that the window bounds.
+// Invariant: StoredMessages come out in order, each with exactly the sequence that its fence asked
+//            for. Once failed, for ever failed (corked).
+// Thread:    publish loop only. Acks are parsed on a thread of the NATS library and handed over
+//            through a queue that the window bounds.
 #ifndef PMOVES_PUBLISHER_IO_JETSTREAM_SINK_H_
 #define PMOVES_PUBLISHER_IO_JETSTREAM_SINK_H_
 

@@ -2,10 +2,10 @@
 // wal2json, format-version 2.
 //
 // In the flow:  Postgres walsender -> PgWalSource -> Wal2JsonDecoder
-// Invariant:    always starts at 0/0, which means the slot's own confirmed position: a client that
-// names a position can skip
-//               changes silently (facts: the server believes any LSN). What the stream already has
-//               is dropped by TransactionOrder.
+// Invariant:    starts behind what the stream is known to hold, never at a position from anywhere
+// else: the server believes any
+//               LSN and would skip changes silently. A position before the slot's own is moved up
+//               to it by the server.
 // Thread:       publish loop only.
 #ifndef PMOVES_PUBLISHER_IO_PG_WAL_SOURCE_H_
 #define PMOVES_PUBLISHER_IO_PG_WAL_SOURCE_H_
@@ -50,10 +50,12 @@ class PgWalSource : public WalSource {
   static absl::StatusOr<std::unique_ptr<PgWalSource>> Connect(Options options);
 
   absl::StatusOr<SystemIdentity> Identify();
-  // START_REPLICATION. kUnavailable: the slot is held by another process (its PID is in the
-  // message). kNotFound: no such slot. kFailedPrecondition: the slot was invalidated, or wal2json
-  // may not be used; the message says what to do.
-  absl::Status Start();
+  // START_REPLICATION behind `tail` (0/0: at the slot's own position). Transactions up to it are
+  // not even decoded, which after a restart saves doing all of the hold again. kUnavailable: the
+  // slot is held by another process (its PID is in the message). kNotFound: no such slot.
+  // kFailedPrecondition: the slot was invalidated, or wal2json may not be used; the message says
+  // what to do.
+  absl::Status Start(Lsn tail);
 
   absl::StatusOr<std::optional<WalEvent>> Next() override;
   int fd() const override;

@@ -81,9 +81,10 @@ void SlotMonitor::Run(std::stop_token stop) {
   pthread_setname_np(pthread_self(), "slot-monitor");
   while (!stop.stop_requested()) {
     Poll();
+    // A slot that is about to be created should be seen at once.
+    const absl::Duration pause = last_.exists ? options_.interval : absl::Seconds(1);
     MutexLock lock(mutex_);
-    wake_.wait_for(mutex_, stop, absl::ToChronoMilliseconds(options_.interval),
-                   [] { return false; });
+    wake_.wait_for(mutex_, stop, absl::ToChronoMilliseconds(pause), [] { return false; });
   }
 }
 

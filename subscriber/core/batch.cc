@@ -11,7 +11,7 @@ namespace {
 
 struct KeyId {
   const TargetTable* table;
-  std::string_view key;   // REQUIRES: ChangeSet::text does not grow while planning
+  std::string_view key;  // REQUIRES: ChangeSet::text does not grow while planning
 
   bool operator==(const KeyId&) const = default;
   template <typename H>
@@ -20,7 +20,9 @@ struct KeyId {
   }
 };
 
-bool IsWholeImage(ChangeKind kind) { return kind == ChangeKind::kWhole || kind == ChangeKind::kDelete; }
+bool IsWholeImage(ChangeKind kind) {
+  return kind == ChangeKind::kWhole || kind == ChangeKind::kDelete;
+}
 
 class Planner {
  public:
@@ -33,7 +35,8 @@ class Planner {
       CloseStep();
       return;
     }
-    auto [found, inserted] = by_key_.try_emplace(KeyId{change.table, set_->Key(change)}, effects_.size());
+    auto [found, inserted] =
+        by_key_.try_emplace(KeyId{change.table, set_->Key(change)}, effects_.size());
     if (inserted) {
       effects_.push_back({&change, change.kind, change.shape, change.first_value});
       return;
@@ -58,7 +61,7 @@ class Planner {
     }
     if (!newer && IsWholeImage(effect->kind)) return true;  // the older one is hidden
     const Effect other{&change, change.kind, change.shape, change.first_value};
-    const Effect& top = newer ? other : *effect;      // a partial update
+    const Effect& top = newer ? other : *effect;  // a partial update
     const Effect& base = newer ? *effect : other;
     if (base.kind == ChangeKind::kDelete) return false;
     *effect = Overlay(base, top);
@@ -68,8 +71,9 @@ class Planner {
   // The columns of `base` with those of `top` laid over, under the version of `top`.
   Effect Overlay(const Effect& base, const Effect& top) {
     std::vector<int> columns = base.shape->columns;
-    std::vector<Value> values(set_->values.begin() + static_cast<ptrdiff_t>(base.first_value),
-                              set_->values.begin() + static_cast<ptrdiff_t>(base.first_value + columns.size()));
+    std::vector<Value> values(
+        set_->values.begin() + static_cast<ptrdiff_t>(base.first_value),
+        set_->values.begin() + static_cast<ptrdiff_t>(base.first_value + columns.size()));
     for (size_t i = 0; i < top.shape->columns.size(); ++i) {
       const Value& value = set_->values[top.first_value + i];
       auto found = std::find(columns.begin(), columns.end(), top.shape->columns[i]);
@@ -80,7 +84,8 @@ class Planner {
         values.push_back(value);
       }
     }
-    Effect result{top.change, base.kind, &top.change->table->Intern(std::move(columns)), set_->values.size()};
+    Effect result{top.change, base.kind, &top.change->table->Intern(std::move(columns)),
+                  set_->values.size()};
     set_->values.insert(set_->values.end(), values.begin(), values.end());
     return result;
   }
@@ -90,7 +95,8 @@ class Planner {
     MergeStep step;
     for (Effect& effect : effects_) {
       auto found = std::find_if(step.begin(), step.end(), [&](const EffectGroup& group) {
-        return group.table == effect.change->table && group.kind == effect.kind && group.shape == effect.shape;
+        return group.table == effect.change->table && group.kind == effect.kind &&
+               group.shape == effect.shape;
       });
       if (found == step.end()) {
         step.push_back({effect.change->table, effect.kind, effect.shape, {}});
@@ -100,7 +106,9 @@ class Planner {
     }
     for (EffectGroup& group : step) {
       std::sort(group.effects.begin(), group.effects.end(),
-                [this](const Effect& a, const Effect& b) { return set_->Key(*a.change) < set_->Key(*b.change); });
+                [this](const Effect& a, const Effect& b) {
+                  return set_->Key(*a.change) < set_->Key(*b.change);
+                });
     }
     steps_.push_back(std::move(step));
     effects_.clear();

@@ -2,15 +2,18 @@
 //
 // In the flow:  ChangeSet -> PlanMerge -> merge_sql / pg_target
 //
-// Postgres refuses to touch a row twice in one INSERT ... ON CONFLICT, so the changes of a key are collapsed first:
+// Postgres refuses to touch a row twice in one INSERT ... ON CONFLICT, so the changes of a key are
+// collapsed first:
 //   a newer whole row or delete replaces whatever is older;
-//   a newer partial update is laid over an older whole row or partial update (the row that the source has);
-//   whatever cannot be expressed so (a partial update over a delete, a truncate, a move of a key) starts a new step: steps run in order.
-// "Newer" is (hlc, source), never arrival: the plan of a set of changes is the same in whatever order they came (promise C1).
-// A replaced delete needs no tombstone: whatever is older than it is older than what replaced it.
+//   a newer partial update is laid over an older whole row or partial update (the row that the
+//   source has); whatever cannot be expressed so (a partial update over a delete, a truncate, a
+//   move of a key) starts a new step: steps run in order.
+// "Newer" is (hlc, source), never arrival: the plan of a set of changes is the same in whatever
+// order they came (promise C1). A replaced delete needs no tombstone: whatever is older than it is
+// older than what replaced it.
 //
-// Invariant: a step has at most one effect per key; groups are sorted by key, so that two workers lock rows in one order.
-// Thread:    one worker. Pure.
+// Invariant: a step has at most one effect per key; groups are sorted by key, so that two workers
+// lock rows in one order. Thread:    one worker. Pure.
 #ifndef PMOVES_SUBSCRIBER_CORE_BATCH_H_
 #define PMOVES_SUBSCRIBER_CORE_BATCH_H_
 
@@ -23,12 +26,13 @@
 
 namespace pmoves {
 
-// What becomes of one key. `change` gives table, kind, version and key; the values are `values[i]` for column i of `shape`.
+// What becomes of one key. `change` gives table, kind, version and key; the values are `values[i]`
+// for column i of `shape`.
 struct Effect {
   const Change* change = nullptr;
   ChangeKind kind = ChangeKind::kWhole;
   const Shape* shape = nullptr;
-  uint64_t first_value = 0;      // into ChangeSet::values (overlays are appended there)
+  uint64_t first_value = 0;  // into ChangeSet::values (overlays are appended there)
 };
 
 // Effects of one table, kind and shape.

@@ -1,8 +1,9 @@
-// Change: one row change, decoded and ready to be merged, and ChangeSet, the memory that holds many of them.
+// Change: one row change, decoded and ready to be merged, and ChangeSet, the memory that holds many
+// of them.
 //
 // In the flow:  row_decoder -> ChangeSet -> batch (net effect per key) -> merge_sql
-// Values are the text that Postgres's input functions read, kept in one growing buffer and addressed by offset: no allocation per value.
-// Thread: one worker.
+// Values are the text that Postgres's input functions read, kept in one growing buffer and
+// addressed by offset: no allocation per value. Thread: one worker.
 #ifndef PMOVES_SUBSCRIBER_CORE_CHANGE_H_
 #define PMOVES_SUBSCRIBER_CORE_CHANGE_H_
 
@@ -25,37 +26,39 @@ struct Value {
   bool is_null = true;
 };
 
-// A message as received, kept until its changes are committed: a change that has to be set aside is stored as it came.
+// A message as received, kept until its changes are committed: a change that has to be set aside is
+// stored as it came.
 struct ReceivedMessage {
   proto::Envelope envelope;
   std::string subject;
-  std::string body;                 // parts joined
-  uint64_t sequence = 0;            // in its stream, of its (last) part
+  std::string body;       // parts joined
+  uint64_t sequence = 0;  // in its stream, of its (last) part
 };
 
 enum class ChangeKind {
-  kWhole,      // the whole new row: insert or overwrite
-  kPartial,    // an update that left unchanged TOASTed columns out
+  kWhole,    // the whole new row: insert or overwrite
+  kPartial,  // an update that left unchanged TOASTed columns out
   kDelete,
-  kMove,       // a key change that left columns out: the missing ones come from the row under the old key
+  kMove,  // a key change that left columns out: the missing ones come from the row under the old
+          // key
   kTruncate,
 };
 
 struct Change {
   TargetTable* table = nullptr;
-  const std::string* source = nullptr;   // interned, lives as long as the worker
+  const std::string* source = nullptr;  // interned, lives as long as the worker
   ChangeKind kind = ChangeKind::kWhole;
   Hlc hlc;
   int64_t commit_us = 0;
-  const Shape* shape = nullptr;          // of the row (of the key for kDelete); null for kTruncate
-  uint64_t first_value = 0;              // index into ChangeSet::values; one per shape column
-  const Shape* old_shape = nullptr;      // kMove: shape of the old key ...
-  uint64_t first_old_value = 0;          // ... and its values
-  uint64_t key_offset = 0;               // key values, length-prefixed, in ChangeSet::text
+  const Shape* shape = nullptr;      // of the row (of the key for kDelete); null for kTruncate
+  uint64_t first_value = 0;          // index into ChangeSet::values; one per shape column
+  const Shape* old_shape = nullptr;  // kMove: shape of the old key ...
+  uint64_t first_old_value = 0;      // ... and its values
+  uint64_t key_offset = 0;           // key values, length-prefixed, in ChangeSet::text
   uint32_t key_length = 0;
   const ReceivedMessage* message = nullptr;
-  Lsn position;                          // of its transaction
-  uint32_t row = 0;                      // index of the row change in its message
+  Lsn position;      // of its transaction
+  uint32_t row = 0;  // index of the row change in its message
 };
 
 class ChangeSet {
@@ -65,10 +68,19 @@ class ChangeSet {
   std::string text;
   std::vector<std::unique_ptr<ReceivedMessage>> messages;
 
-  std::string_view Text(const Value& value) const { return {text.data() + value.offset, value.length}; }
-  std::string_view Key(const Change& change) const { return {text.data() + change.key_offset, change.key_length}; }
-  const Value& At(const Change& change, int column) const { return values[change.first_value + static_cast<size_t>(column)]; }
-  size_t bytes() const { return text.size() + values.size() * sizeof(Value) + changes.size() * sizeof(Change) + message_bytes; }
+  std::string_view Text(const Value& value) const {
+    return {text.data() + value.offset, value.length};
+  }
+  std::string_view Key(const Change& change) const {
+    return {text.data() + change.key_offset, change.key_length};
+  }
+  const Value& At(const Change& change, int column) const {
+    return values[change.first_value + static_cast<size_t>(column)];
+  }
+  size_t bytes() const {
+    return text.size() + values.size() * sizeof(Value) + changes.size() * sizeof(Change) +
+           message_bytes;
+  }
   size_t message_bytes = 0;
 
   void Clear() {

@@ -1,9 +1,9 @@
 #include "subscriber/core/dead_letter.h"
 
+#include <simdjson.h>
+
 #include <functional>
 #include <vector>
-
-#include <simdjson.h>
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
@@ -32,22 +32,27 @@ std::string DeadLetter::Identity() const {
 }
 
 bool IsStorableText(std::string_view text) {
-  return text.find('\0') == std::string_view::npos && simdjson::validate_utf8(text.data(), text.size());
+  return text.find('\0') == std::string_view::npos &&
+         simdjson::validate_utf8(text.data(), text.size());
 }
 
-absl::StatusOr<std::string> SingleRowBody(const ReceivedMessage& message, uint32_t row, Lsn position) {
+absl::StatusOr<std::string> SingleRowBody(const ReceivedMessage& message, uint32_t row,
+                                          Lsn position) {
   proto::BodyReader reader;
   proto::Body body;
   std::string bytes = message.body;
   RETURN_IF_ERROR(reader.Read(&bytes, &body));
   proto::BodyWriter writer;
   writer.Start(body.source, body.schema, body.table, body.operation);
-  auto cut = [row](const std::vector<proto::RawColumn>& columns, const std::vector<uint32_t>& offsets) {
+  auto cut = [row](const std::vector<proto::RawColumn>& columns,
+                   const std::vector<uint32_t>& offsets) {
     if (row + 1 >= offsets.size()) return std::span<const proto::RawColumn>();
-    return std::span<const proto::RawColumn>(columns.data() + offsets[row], offsets[row + 1] - offsets[row]);
+    return std::span<const proto::RawColumn>(columns.data() + offsets[row],
+                                             offsets[row + 1] - offsets[row]);
   };
   if (body.operation != proto::Operation::kTruncate) {
-    writer.AddRow(cut(body.data_columns, body.data_offsets), cut(body.key_columns, body.key_offsets));
+    writer.AddRow(cut(body.data_columns, body.data_offsets),
+                  cut(body.key_columns, body.key_offsets));
   }
   int64_t commit_us = body.commit_us;
   for (const proto::TransactionEntry& entry : body.transactions) {
@@ -73,18 +78,29 @@ DeadLetter DeadLetterOf(const Change& change, const absl::Status& why) {
   letter.sql_state = SqlStateOf(why);
   letter.message = MessageOf(why);
   switch (change.kind) {
-    case ChangeKind::kWhole: letter.operation = "UPSERT"; break;
-    case ChangeKind::kPartial: letter.operation = "UPDATE"; break;
-    case ChangeKind::kMove: letter.operation = "UPDATE"; break;
-    case ChangeKind::kDelete: letter.operation = "DELETE"; break;
-    case ChangeKind::kTruncate: letter.operation = "TRUNCATE"; break;
+    case ChangeKind::kWhole:
+      letter.operation = "UPSERT";
+      break;
+    case ChangeKind::kPartial:
+      letter.operation = "UPDATE";
+      break;
+    case ChangeKind::kMove:
+      letter.operation = "UPDATE";
+      break;
+    case ChangeKind::kDelete:
+      letter.operation = "DELETE";
+      break;
+    case ChangeKind::kTruncate:
+      letter.operation = "TRUNCATE";
+      break;
   }
   auto body = SingleRowBody(*change.message, change.row, change.position);
   letter.payload = body.ok() ? *body : change.message->body;
   return letter;
 }
 
-DeadLetter DeadLetterOf(const std::string& source, const ReceivedMessage& message, std::string reason, const absl::Status& why) {
+DeadLetter DeadLetterOf(const std::string& source, const ReceivedMessage& message,
+                        std::string reason, const absl::Status& why) {
   DeadLetter letter;
   letter.source = source;
   letter.whole_message = true;

@@ -1,8 +1,8 @@
 // DeadLetter: a change (or a whole message) that could not be applied, as it came, with the reason.
 //
-// In the flow:  worker / pg_target -> DeadLetter -> pmoves_sync.dead_letter -> `dead-letters retry` -> the same decoder and merge again
-// The payload of a row is a message body with that one row, so that a retry needs no second format.
-// Thread: any. Pure.
+// In the flow:  worker / pg_target -> DeadLetter -> pmoves_sync.dead_letter -> `dead-letters retry`
+// -> the same decoder and merge again The payload of a row is a message body with that one row, so
+// that a retry needs no second format. Thread: any. Pure.
 #ifndef PMOVES_SUBSCRIBER_CORE_DEAD_LETTER_H_
 #define PMOVES_SUBSCRIBER_CORE_DEAD_LETTER_H_
 
@@ -16,8 +16,9 @@
 namespace pmoves {
 
 struct DeadLetter {
-  std::string source;          // the stream's source
-  bool whole_message = false;  // kind 'message': payload is the body as received (or raw, when it is not UTF-8 text)
+  std::string source;  // the stream's source
+  bool whole_message =
+      false;  // kind 'message': payload is the body as received (or raw, when it is not UTF-8 text)
   uint32_t epoch = 0;
   Lsn position;
   uint32_t chunk = 0;
@@ -29,9 +30,10 @@ struct DeadLetter {
   int64_t commit_us = 0;
   uint64_t sequence = 0;
   std::string subject;
-  std::string reason;          // a short stable word: constraint, value, missing_row, malformed, not_configured, forged, not_allowed
+  std::string reason;  // a short stable word: constraint, value, missing_row, malformed,
+                       // not_configured, forged, not_allowed
   std::string sql_state;
-  std::string message;         // for people
+  std::string message;  // for people
   std::string payload;
 
   // Equal for the same change however often it is redelivered.
@@ -41,11 +43,13 @@ struct DeadLetter {
 // Can a text column hold it? UTF-8 without NUL.
 bool IsStorableText(std::string_view text);
 // The body of `message` cut down to row change `row`, as a body of its own.
-absl::StatusOr<std::string> SingleRowBody(const ReceivedMessage& message, uint32_t row, Lsn position);
+absl::StatusOr<std::string> SingleRowBody(const ReceivedMessage& message, uint32_t row,
+                                          Lsn position);
 // A dead letter for one change that failed with `why`.
 DeadLetter DeadLetterOf(const Change& change, const absl::Status& why);
 // A dead letter for a message that is refused as a whole.
-DeadLetter DeadLetterOf(const std::string& source, const ReceivedMessage& message, std::string reason, const absl::Status& why);
+DeadLetter DeadLetterOf(const std::string& source, const ReceivedMessage& message,
+                        std::string reason, const absl::Status& why);
 
 }  // namespace pmoves
 

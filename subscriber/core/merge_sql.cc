@@ -15,8 +15,10 @@ constexpr uint32_t kTimestamptzOid = 1184;
 
 // Versions of two aliases compared; `op` is "<" or ">=".
 std::string CompareVersions(const std::string& left, const char* op, const std::string& right) {
-  return absl::StrFormat("(%s._sync_version, %s._source COLLATE \"C\") %s (%s._sync_version, %s._source COLLATE \"C\")", left, left, op,
-                         right, right);
+  return absl::StrFormat(
+      "(%s._sync_version, %s._source COLLATE \"C\") %s (%s._sync_version, %s._source COLLATE "
+      "\"C\")",
+      left, left, op, right, right);
 }
 
 const TargetColumn& WrittenColumn(const TargetTable& table, const Shape& shape, int written) {
@@ -29,7 +31,8 @@ bool IsKey(const TargetTable& table, int column) {
 
 std::string KeyList(const TargetTable& table) {
   std::vector<std::string> names;
-  for (int column : table.key) names.push_back(SqlIdentifier(table.columns[static_cast<size_t>(column)].name));
+  for (int column : table.key)
+    names.push_back(SqlIdentifier(table.columns[static_cast<size_t>(column)].name));
   return absl::StrJoin(names, ", ");
 }
 
@@ -43,8 +46,9 @@ std::string KeysEqual(const TargetTable& table, const std::string& left, const s
 }
 
 bool NeedsOverriding(const TargetTable& table, const Shape& shape) {
-  return std::any_of(shape.written.begin(), shape.written.end(),
-                     [&](int written) { return WrittenColumn(table, shape, written).identity_always; });
+  return std::any_of(shape.written.begin(), shape.written.end(), [&](int written) {
+    return WrittenColumn(table, shape, written).identity_always;
+  });
 }
 
 // "a" = EXCLUDED."a", ... for what may be overwritten.
@@ -52,8 +56,10 @@ std::string Assignments(const TargetTable& table, const Shape& shape, const std:
   std::vector<std::string> sets;
   for (int written : shape.written) {
     const TargetColumn& column = WrittenColumn(table, shape, written);
-    if (column.identity_always || IsKey(table, shape.columns[static_cast<size_t>(written)])) continue;
-    sets.push_back(absl::StrFormat("%s = %s.%s", SqlIdentifier(column.name), from, SqlIdentifier(column.name)));
+    if (column.identity_always || IsKey(table, shape.columns[static_cast<size_t>(written)]))
+      continue;
+    sets.push_back(absl::StrFormat("%s = %s.%s", SqlIdentifier(column.name), from,
+                                   SqlIdentifier(column.name)));
   }
   for (const char* inline_column : {"_source", "_source_updated_at", "_sync_version"}) {
     sets.push_back(absl::StrFormat("%s = %s.%s", inline_column, from, inline_column));
@@ -61,40 +67,50 @@ std::string Assignments(const TargetTable& table, const Shape& shape, const std:
   return absl::StrJoin(sets, ", ");
 }
 
-std::vector<std::string> WrittenNames(const TargetTable& table, const Shape& shape, const std::string& prefix) {
+std::vector<std::string> WrittenNames(const TargetTable& table, const Shape& shape,
+                                      const std::string& prefix) {
   std::vector<std::string> names;
-  for (int written : shape.written) names.push_back(prefix + SqlIdentifier(WrittenColumn(table, shape, written).name));
-  for (const char* inline_column : {"_source", "_source_updated_at", "_sync_version"}) names.push_back(prefix + inline_column);
+  for (int written : shape.written)
+    names.push_back(prefix + SqlIdentifier(WrittenColumn(table, shape, written).name));
+  for (const char* inline_column : {"_source", "_source_updated_at", "_sync_version"})
+    names.push_back(prefix + inline_column);
   return names;
 }
 
 std::string NotBuried(const TargetTable& table) {
   return absl::StrFormat(
-      "NOT EXISTS (SELECT 1 FROM pmoves_sync.tombstone d WHERE d.relation = %s AND d.key = %s AND (d.version, d.source) >= "
+      "NOT EXISTS (SELECT 1 FROM pmoves_sync.tombstone d WHERE d.relation = %s AND d.key = %s AND "
+      "(d.version, d.source) >= "
       "(s._sync_version, s._source COLLATE \"C\"))",
       SqlLiteral(table.Name()), TombstoneKey(table, "s"));
 }
 
 std::string Upsert(const TargetTable& table, const Shape& shape, const std::string& from) {
   return absl::StrFormat(
-      "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s WHERE %s ON CONFLICT (%s) DO UPDATE SET %s WHERE %s", SqlTable(table),
-      absl::StrJoin(WrittenNames(table, shape, ""), ", "), NeedsOverriding(table, shape) ? " OVERRIDING SYSTEM VALUE" : "",
-      absl::StrJoin(WrittenNames(table, shape, "s."), ", "), from, NotBuried(table), KeyList(table), Assignments(table, shape, "EXCLUDED"),
-      CompareVersions("t", "<", "EXCLUDED"));
+      "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s WHERE %s ON CONFLICT (%s) DO UPDATE SET %s "
+      "WHERE %s",
+      SqlTable(table), absl::StrJoin(WrittenNames(table, shape, ""), ", "),
+      NeedsOverriding(table, shape) ? " OVERRIDING SYSTEM VALUE" : "",
+      absl::StrJoin(WrittenNames(table, shape, "s."), ", "), from, NotBuried(table), KeyList(table),
+      Assignments(table, shape, "EXCLUDED"), CompareVersions("t", "<", "EXCLUDED"));
 }
 
 std::string Delete(const TargetTable& table, const std::string& from) {
   return absl::StrFormat(
-      "WITH buried AS (INSERT INTO pmoves_sync.tombstone AS d (relation, key, version, source, deleted_at) SELECT %s, %s, s._sync_version, "
-      "s._source, s._source_updated_at FROM %s ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version, source = EXCLUDED.source, "
-      "deleted_at = EXCLUDED.deleted_at, recorded_at = now() WHERE (d.version, d.source) < (EXCLUDED.version, EXCLUDED.source)) "
+      "WITH buried AS (INSERT INTO pmoves_sync.tombstone AS d (relation, key, version, source, "
+      "deleted_at) SELECT %s, %s, s._sync_version, "
+      "s._source, s._source_updated_at FROM %s ON CONFLICT (relation, key) DO UPDATE SET version = "
+      "EXCLUDED.version, source = EXCLUDED.source, "
+      "deleted_at = EXCLUDED.deleted_at, recorded_at = now() WHERE (d.version, d.source) < "
+      "(EXCLUDED.version, EXCLUDED.source)) "
       "DELETE FROM %s t USING %s WHERE %s AND %s",
-      SqlLiteral(table.Name()), TombstoneKey(table, "s"), from, SqlTable(table), from, KeysEqual(table, "t", "s"),
-      CompareVersions("t", "<", "s"));
+      SqlLiteral(table.Name()), TombstoneKey(table, "s"), from, SqlTable(table), from,
+      KeysEqual(table, "t", "s"), CompareVersions("t", "<", "s"));
 }
 
 // (SELECT $1 AS "a", ..., $n AS _sync_version) s, and the parameters' types.
-std::string ParameterRow(const TargetTable& table, const Shape& shape, std::vector<uint32_t>* types) {
+std::string ParameterRow(const TargetTable& table, const Shape& shape,
+                         std::vector<uint32_t>* types) {
   std::vector<std::string> items;
   for (int written : shape.written) {
     const TargetColumn& column = WrittenColumn(table, shape, written);
@@ -114,9 +130,12 @@ std::string ParameterRow(const TargetTable& table, const Shape& shape, std::vect
 std::string StageRow(const TargetTable& table, const Shape& shape, const std::string& stage) {
   std::vector<std::string> items;
   for (size_t i = 0; i < shape.written.size(); ++i) {
-    items.push_back(absl::StrFormat("c%d AS %s", i, SqlIdentifier(WrittenColumn(table, shape, shape.written[i]).name)));
+    items.push_back(absl::StrFormat(
+        "c%d AS %s", i, SqlIdentifier(WrittenColumn(table, shape, shape.written[i]).name)));
   }
-  return absl::StrFormat("(SELECT %s, _source, _source_updated_at, _sync_version FROM pg_temp.%s) s", absl::StrJoin(items, ", "), stage);
+  return absl::StrFormat(
+      "(SELECT %s, _source, _source_updated_at, _sync_version FROM pg_temp.%s) s",
+      absl::StrJoin(items, ", "), stage);
 }
 
 }  // namespace
@@ -139,7 +158,9 @@ std::string SqlLiteral(std::string_view text) {
   return quoted + "'";
 }
 
-std::string SqlTable(const TargetTable& table) { return SqlIdentifier(table.schema) + "." + SqlIdentifier(table.table); }
+std::string SqlTable(const TargetTable& table) {
+  return SqlIdentifier(table.schema) + "." + SqlIdentifier(table.table);
+}
 
 std::string TombstoneKey(const TargetTable& table, const std::string& alias) {
   std::vector<std::string> parts;
@@ -147,10 +168,18 @@ std::string TombstoneKey(const TargetTable& table, const std::string& alias) {
     const TargetColumn& column = table.columns[static_cast<size_t>(index)];
     const std::string name = alias + "." + SqlIdentifier(column.name);
     switch (column.key_text) {
-      case TargetColumn::KeyText::kPlain: parts.push_back(name + "::text"); break;
-      case TargetColumn::KeyText::kNumeric: parts.push_back("trim_scale(" + name + "::numeric)::text"); break;
-      case TargetColumn::KeyText::kCitext: parts.push_back("lower(" + name + "::text)"); break;
-      case TargetColumn::KeyText::kBlankPadded: parts.push_back("rtrim(" + name + "::text)"); break;
+      case TargetColumn::KeyText::kPlain:
+        parts.push_back(name + "::text");
+        break;
+      case TargetColumn::KeyText::kNumeric:
+        parts.push_back("trim_scale(" + name + "::numeric)::text");
+        break;
+      case TargetColumn::KeyText::kCitext:
+        parts.push_back("lower(" + name + "::text)");
+        break;
+      case TargetColumn::KeyText::kBlankPadded:
+        parts.push_back("rtrim(" + name + "::text)");
+        break;
     }
   }
   return absl::StrFormat("jsonb_build_array(%s)::text", absl::StrJoin(parts, ", "));
@@ -159,20 +188,26 @@ std::string TombstoneKey(const TargetTable& table, const std::string& alias) {
 std::string CreateStage(const TargetTable& table, const Shape& shape, const std::string& stage) {
   std::vector<std::string> columns;
   for (size_t i = 0; i < shape.written.size(); ++i) {
-    columns.push_back(absl::StrFormat("c%d %s", i, WrittenColumn(table, shape, shape.written[i]).type));
+    columns.push_back(
+        absl::StrFormat("c%d %s", i, WrittenColumn(table, shape, shape.written[i]).type));
   }
   return absl::StrFormat(
-      "CREATE TEMP TABLE %s (%s, _source text COLLATE \"C\", _source_updated_at timestamptz, _sync_version bigint) ON COMMIT DELETE ROWS", stage,
-      absl::StrJoin(columns, ", "));
+      "CREATE TEMP TABLE %s (%s, _source text COLLATE \"C\", _source_updated_at timestamptz, "
+      "_sync_version bigint) ON COMMIT DELETE ROWS",
+      stage, absl::StrJoin(columns, ", "));
 }
 
-std::string CopyIntoStage(const std::string& stage) { return absl::StrFormat("COPY pg_temp.%s FROM STDIN", stage); }
+std::string CopyIntoStage(const std::string& stage) {
+  return absl::StrFormat("COPY pg_temp.%s FROM STDIN", stage);
+}
 
-std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage) {
+std::string UpsertFromStage(const TargetTable& table, const Shape& shape,
+                            const std::string& stage) {
   return Upsert(table, shape, StageRow(table, shape, stage));
 }
 
-std::string DeleteFromStage(const TargetTable& table, const Shape& shape, const std::string& stage) {
+std::string DeleteFromStage(const TargetTable& table, const Shape& shape,
+                            const std::string& stage) {
   return Delete(table, StageRow(table, shape, stage));
 }
 
@@ -193,8 +228,9 @@ RowStatement DeleteRow(const TargetTable& table, const Shape& shape) {
 RowStatement PartialRow(const TargetTable& table, const Shape& shape) {
   RowStatement statement;
   const std::string row = ParameterRow(table, shape, &statement.parameter_types);
-  statement.sql = absl::StrFormat("UPDATE %s AS t SET %s FROM %s WHERE %s AND %s", SqlTable(table), Assignments(table, shape, "s"), row,
-                                  KeysEqual(table, "t", "s"), CompareVersions("t", "<", "s"));
+  statement.sql = absl::StrFormat("UPDATE %s AS t SET %s FROM %s WHERE %s AND %s", SqlTable(table),
+                                  Assignments(table, shape, "s"), row, KeysEqual(table, "t", "s"),
+                                  CompareVersions("t", "<", "s"));
   return statement;
 }
 
@@ -222,14 +258,19 @@ RowStatement MoveRow(const TargetTable& table, const Shape& shape) {
   for (size_t i = 0; i < table.key.size(); ++i) {
     const TargetColumn& column = table.columns[static_cast<size_t>(table.key[i])];
     statement.parameter_types.push_back(column.type_oid);
-    old_terms.push_back(absl::StrFormat("o.%s = $%d", SqlIdentifier(column.name), statement.parameter_types.size()));
+    old_terms.push_back(absl::StrFormat("o.%s = $%d", SqlIdentifier(column.name),
+                                        statement.parameter_types.size()));
   }
   const bool overriding =
-      std::any_of(table.columns.begin(), table.columns.end(), [](const TargetColumn& column) { return column.identity_always; });
+      std::any_of(table.columns.begin(), table.columns.end(),
+                  [](const TargetColumn& column) { return column.identity_always; });
   statement.sql = absl::StrFormat(
-      "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s JOIN %s o ON %s WHERE %s ON CONFLICT (%s) DO UPDATE SET %s WHERE %s", SqlTable(table),
-      absl::StrJoin(names, ", "), overriding ? " OVERRIDING SYSTEM VALUE" : "", absl::StrJoin(values, ", "), row, SqlTable(table),
-      absl::StrJoin(old_terms, " AND "), NotBuried(table), KeyList(table), absl::StrJoin(sets, ", "), CompareVersions("t", "<", "EXCLUDED"));
+      "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s JOIN %s o ON %s WHERE %s ON CONFLICT (%s) DO "
+      "UPDATE SET %s WHERE %s",
+      SqlTable(table), absl::StrJoin(names, ", "), overriding ? " OVERRIDING SYSTEM VALUE" : "",
+      absl::StrJoin(values, ", "), row, SqlTable(table), absl::StrJoin(old_terms, " AND "),
+      NotBuried(table), KeyList(table), absl::StrJoin(sets, ", "),
+      CompareVersions("t", "<", "EXCLUDED"));
   return statement;
 }
 
@@ -239,29 +280,36 @@ RowStatement IsHidden(const TargetTable& table) {
   for (int column : table.key) {
     statement.parameter_types.push_back(table.columns[static_cast<size_t>(column)].type_oid);
     items.push_back(
-        absl::StrFormat("$%d AS %s", statement.parameter_types.size(), SqlIdentifier(table.columns[static_cast<size_t>(column)].name)));
+        absl::StrFormat("$%d AS %s", statement.parameter_types.size(),
+                        SqlIdentifier(table.columns[static_cast<size_t>(column)].name)));
   }
   statement.parameter_types.push_back(kTextOid);
   items.push_back(absl::StrFormat("$%d AS _source", statement.parameter_types.size()));
   statement.parameter_types.push_back(kInt8Oid);
   items.push_back(absl::StrFormat("$%d AS _sync_version", statement.parameter_types.size()));
   statement.sql = absl::StrFormat(
-      "SELECT EXISTS (SELECT 1 FROM %s t WHERE %s AND %s) OR NOT (%s) FROM (SELECT %s) s", SqlTable(table), KeysEqual(table, "t", "s"),
-      CompareVersions("t", ">=", "s"), NotBuried(table), absl::StrJoin(items, ", "));
+      "SELECT EXISTS (SELECT 1 FROM %s t WHERE %s AND %s) OR NOT (%s) FROM (SELECT %s) s",
+      SqlTable(table), KeysEqual(table, "t", "s"), CompareVersions("t", ">=", "s"),
+      NotBuried(table), absl::StrJoin(items, ", "));
   return statement;
 }
 
 namespace {
 
-RowStatement Truncate(const TargetTable& table, const char* which_rows, const char* tombstone_version, const char* tombstone_source) {
+RowStatement Truncate(const TargetTable& table, const char* which_rows,
+                      const char* tombstone_version, const char* tombstone_source) {
   RowStatement statement;
   statement.parameter_types = {kTextOid, kTimestamptzOid, kInt8Oid};
   statement.sql = absl::StrFormat(
-      "WITH gone AS (DELETE FROM %s t WHERE %s RETURNING t.*) INSERT INTO pmoves_sync.tombstone AS d (relation, key, version, source, "
-      "deleted_at) SELECT %s, %s, %s, %s, $2 FROM gone g ON CONFLICT (relation, key) DO UPDATE SET version = EXCLUDED.version, source = "
-      "EXCLUDED.source, deleted_at = EXCLUDED.deleted_at, recorded_at = now() WHERE (d.version, d.source) < (EXCLUDED.version, "
+      "WITH gone AS (DELETE FROM %s t WHERE %s RETURNING t.*) INSERT INTO pmoves_sync.tombstone AS "
+      "d (relation, key, version, source, "
+      "deleted_at) SELECT %s, %s, %s, %s, $2 FROM gone g ON CONFLICT (relation, key) DO UPDATE SET "
+      "version = EXCLUDED.version, source = "
+      "EXCLUDED.source, deleted_at = EXCLUDED.deleted_at, recorded_at = now() WHERE (d.version, "
+      "d.source) < (EXCLUDED.version, "
       "EXCLUDED.source)",
-      SqlTable(table), which_rows, SqlLiteral(table.Name()), TombstoneKey(table, "g"), tombstone_version, tombstone_source);
+      SqlTable(table), which_rows, SqlLiteral(table.Name()), TombstoneKey(table, "g"),
+      tombstone_version, tombstone_source);
   return statement;
 }
 
@@ -272,7 +320,8 @@ RowStatement TruncateOwnRows(const TargetTable& table) {
 }
 
 RowStatement TruncateAll(const TargetTable& table) {
-  return Truncate(table, "(t._sync_version, t._source COLLATE \"C\") < ($3, $1 COLLATE \"C\")", "$3", "$1");
+  return Truncate(table, "(t._sync_version, t._source COLLATE \"C\") < ($3, $1 COLLATE \"C\")",
+                  "$3", "$1");
 }
 
 }  // namespace pmoves

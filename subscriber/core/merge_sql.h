@@ -1,19 +1,26 @@
-// merge_sql: APPLY as text. (table, kind, shape) -> the statements that merge changes into the centre. Golden-tested.
+// merge_sql: APPLY as text. (table, kind, shape) -> the statements that merge changes into the
+// centre. Golden-tested.
 //
 // In the flow:  batch (EffectGroup) -> merge_sql -> pg_target prepares and runs
 //
-// last-write-wins per row: a change is written when its version (hlc, source) is above that of the row and that of the key's tombstone; else it changes nothing.
-// Applying a set of changes in any order, in any batches, any number of times gives the same rows (promises C1, S3).
+// last-write-wins per row: a change is written when its version (hlc, source) is above that of the
+// row and that of the key's tombstone; else it changes nothing. Applying a set of changes in any
+// order, in any batches, any number of times gives the same rows (promises C1, S3).
 //
-//   whole rows   INSERT ... ON CONFLICT (key) DO UPDATE ... WHERE the row's version is older, unless a tombstone is at least as new
-//   deletes      a tombstone for every key (a late older insert must stay dead), then the row if it is older
-//   partial      UPDATE ... WHERE the row's version is older; zero rows mean "hidden by a newer one" or "missing": pg_target asks which
-//   move         INSERT under the new key, columns that did not travel taken from the row under the old key; then a delete of the old key
-//   truncate     own-rows: this source's rows leave, each with a tombstone of the ROW's version, so that an older write of another source stays dead and a newer
-//                one lives, whichever comes first. all: every older row leaves, with tombstones of the truncate's version.
+//   whole rows   INSERT ... ON CONFLICT (key) DO UPDATE ... WHERE the row's version is older,
+//   unless a tombstone is at least as new deletes      a tombstone for every key (a late older
+//   insert must stay dead), then the row if it is older partial      UPDATE ... WHERE the row's
+//   version is older; zero rows mean "hidden by a newer one" or "missing": pg_target asks which
+//   move         INSERT under the new key, columns that did not travel taken from the row under the
+//   old key; then a delete of the old key truncate     own-rows: this source's rows leave, each
+//   with a tombstone of the ROW's version, so that an older write of another source stays dead and
+//   a newer
+//                one lives, whichever comes first. all: every older row leaves, with tombstones of
+//                the truncate's version.
 //
-// Two statements race: an insert that sees no tombstone yet, beside a delete that sees no row yet, would leave a zombie. pg_target therefore takes a shared advisory lock
-// per table for inserts and an exclusive one when deletes are in the batch, before the first statement (its snapshot).
+// Two statements race: an insert that sees no tombstone yet, beside a delete that sees no row yet,
+// would leave a zombie. pg_target therefore takes a shared advisory lock per table for inserts and
+// an exclusive one when deletes are in the batch, before the first statement (its snapshot).
 //
 // Compared sources use COLLATE "C": the database's collation must not decide who wins.
 // Thread: any. Pure.
@@ -31,10 +38,12 @@ std::string SqlIdentifier(std::string_view name);
 std::string SqlLiteral(std::string_view text);
 // "schema"."table"
 std::string SqlTable(const TargetTable& table);
-// The tombstone key of the row called `alias`: jsonb array text of the key columns in canonical form.
+// The tombstone key of the row called `alias`: jsonb array text of the key columns in canonical
+// form.
 std::string TombstoneKey(const TargetTable& table, const std::string& alias);
 
-// Temporary table for rows of a shape: the written columns as c0.., then source, committed, version. Emptied at commit.
+// Temporary table for rows of a shape: the written columns as c0.., then source, committed,
+// version. Emptied at commit.
 std::string CreateStage(const TargetTable& table, const Shape& shape, const std::string& stage);
 std::string CopyIntoStage(const std::string& stage);
 
@@ -42,7 +51,8 @@ std::string CopyIntoStage(const std::string& stage);
 std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage);
 std::string DeleteFromStage(const TargetTable& table, const Shape& shape, const std::string& stage);
 
-// One row, parameters: $1..$n the written columns of the shape in order, then source, committed (timestamptz text), version.
+// One row, parameters: $1..$n the written columns of the shape in order, then source, committed
+// (timestamptz text), version.
 struct RowStatement {
   std::string sql;
   std::vector<uint32_t> parameter_types;
@@ -52,8 +62,9 @@ RowStatement DeleteRow(const TargetTable& table, const Shape& shape);
 RowStatement PartialRow(const TargetTable& table, const Shape& shape);
 // After the shape's parameters come source, committed, version and then the old key's columns.
 RowStatement MoveRow(const TargetTable& table, const Shape& shape);
-// Parameters: the key columns, source, version (bigint). One row, one column: true when the row or a tombstone is at least as new (the change is
-// hidden), false when there is neither (the row is missing).
+// Parameters: the key columns, source, version (bigint). One row, one column: true when the row or
+// a tombstone is at least as new (the change is hidden), false when there is neither (the row is
+// missing).
 RowStatement IsHidden(const TargetTable& table);
 // Parameters: source, committed, version.
 RowStatement TruncateOwnRows(const TargetTable& table);

@@ -11,14 +11,16 @@ namespace {
 
 using proto::Operation;
 
-std::span<const proto::RawColumn> RowOf(const std::vector<proto::RawColumn>& columns, const std::vector<uint32_t>& offsets, size_t row) {
+std::span<const proto::RawColumn> RowOf(const std::vector<proto::RawColumn>& columns,
+                                        const std::vector<uint32_t>& offsets, size_t row) {
   return {columns.data() + offsets[row], offsets[row + 1] - offsets[row]};
 }
 
 }  // namespace
 
-absl::Status RowDecoder::Append(const proto::Body& body, const ReceivedMessage& message, const std::string* source, TargetTable* table,
-                                Lsn after, ChangeSet* out) {
+absl::Status RowDecoder::Append(const proto::Body& body, const ReceivedMessage& message,
+                                const std::string* source, TargetTable* table, Lsn after,
+                                ChangeSet* out) {
   const size_t changes_before = out->changes.size();
   const size_t values_before = out->values.size();
   const size_t text_before = out->text.size();
@@ -32,7 +34,8 @@ absl::Status RowDecoder::Append(const proto::Body& body, const ReceivedMessage& 
   size_t left_in_entry = body.transactions.empty() ? total : body.transactions[0].rows;
   RowVersion version{message.envelope.hlc, body.commit_us, message.envelope.position};
   if (!body.transactions.empty()) {
-    version = {body.transactions[0].hlc, body.transactions[0].commit_us, body.transactions[0].position};
+    version = {body.transactions[0].hlc, body.transactions[0].commit_us,
+               body.transactions[0].position};
   }
   for (size_t row = 0; row < total; ++row) {
     while (left_in_entry == 0) {
@@ -54,7 +57,8 @@ absl::Status RowDecoder::Append(const proto::Body& body, const ReceivedMessage& 
   return absl::OkStatus();
 }
 
-absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const RowVersion& version, Change common, ChangeSet* out) {
+absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const RowVersion& version,
+                                   Change common, ChangeSet* out) {
   Change change = common;
   change.hlc = version.hlc;
   change.commit_us = version.commit_us;
@@ -119,7 +123,8 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
   return absl::OkStatus();
 }
 
-absl::StatusOr<const Shape*> RowDecoder::ShapeOf(std::span<const proto::RawColumn> columns, bool is_key, TargetTable* table) {
+absl::StatusOr<const Shape*> RowDecoder::ShapeOf(std::span<const proto::RawColumn> columns,
+                                                 bool is_key, TargetTable* table) {
   ShapeCache& cache = is_key ? key_cache_ : data_cache_;
   if (cache.table == table && cache.names.size() == columns.size()) {
     bool same = true;
@@ -134,10 +139,10 @@ absl::StatusOr<const Shape*> RowDecoder::ShapeOf(std::span<const proto::RawColum
     (void)is_text;
     const int index = table->Find(name);
     if (index < 0) {
-      return absl::FailedPreconditionError(
-          absl::StrFormat("table %s of the centre has no column \"%s\", which the source sends; add it: "
-                          "ALTER TABLE ... ADD COLUMN, replication goes on by itself",
-                          table->Name(), name));
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "table %s of the centre has no column \"%s\", which the source sends; add it: "
+          "ALTER TABLE ... ADD COLUMN, replication goes on by itself",
+          table->Name(), name));
     }
     const TargetColumn& target = table->columns[static_cast<size_t>(index)];
     for (int earlier : wanted) {
@@ -147,8 +152,10 @@ absl::StatusOr<const Shape*> RowDecoder::ShapeOf(std::span<const proto::RawColum
   }
   const Shape& shape = table->Intern(std::move(wanted));
   if (!shape.has_key) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "the message lacks key columns of %s: the source's replica identity does not cover the primary key of the centre", table->Name()));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the message lacks key columns of %s: the source's replica identity does "
+                        "not cover the primary key of the centre",
+                        table->Name()));
   }
   cache.table = table;
   cache.shape = &shape;
@@ -157,14 +164,15 @@ absl::StatusOr<const Shape*> RowDecoder::ShapeOf(std::span<const proto::RawColum
   return &shape;
 }
 
-absl::Status RowDecoder::AppendValues(std::span<const proto::RawColumn> columns, const Shape& shape, const TargetTable& table,
-                                      ChangeSet* out, uint64_t* first) {
+absl::Status RowDecoder::AppendValues(std::span<const proto::RawColumn> columns, const Shape& shape,
+                                      const TargetTable& table, ChangeSet* out, uint64_t* first) {
   *first = out->values.size();
   for (size_t i = 0; i < columns.size(); ++i) {
     Value value;
     value.offset = out->text.size();
     const int index = shape.columns[i];
-    if (index >= 0 && table.columns[static_cast<size_t>(index)].is_bytea && columns[i].value.substr(0, 4) != "\"\\\\x") {
+    if (index >= 0 && table.columns[static_cast<size_t>(index)].is_bytea &&
+        columns[i].value.substr(0, 4) != "\"\\\\x") {
       if (columns[i].value != "null") out->text += "\\x";
     }
     ASSIGN_OR_RETURN(const bool present, proto::AppendTokenText(columns[i].value, &out->text));
@@ -177,13 +185,15 @@ absl::Status RowDecoder::AppendValues(std::span<const proto::RawColumn> columns,
   return absl::OkStatus();
 }
 
-absl::Status RowDecoder::SetKey(const Shape& shape, const TargetTable& table, uint64_t first_value, Change* change, ChangeSet* out) {
+absl::Status RowDecoder::SetKey(const Shape& shape, const TargetTable& table, uint64_t first_value,
+                                Change* change, ChangeSet* out) {
   change->key_offset = out->text.size();
   for (size_t i = 0; i < shape.key.size(); ++i) {
     const Value value = out->values[first_value + static_cast<size_t>(shape.key[i])];
     if (value.is_null) {
-      return absl::InvalidArgumentError(absl::StrFormat("key column \"%s\" of %s is null",
-                                                        table.columns[static_cast<size_t>(table.key[i])].name, table.Name()));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("key column \"%s\" of %s is null",
+                          table.columns[static_cast<size_t>(table.key[i])].name, table.Name()));
     }
     char length[sizeof(uint32_t)];
     std::memcpy(length, &value.length, sizeof(length));

@@ -1,8 +1,9 @@
-// RowDecoder: DECODE. The body of one message -> Changes of a ChangeSet, in the order of the source.
+// RowDecoder: DECODE. The body of one message -> Changes of a ChangeSet, in the order of the
+// source.
 //
 // In the flow:  source_order -> RowDecoder -> ChangeSet -> batch
-// An UPDATE that changed the key becomes two changes of the same version: a delete of the old key and a whole row under the new one
-// (or one kMove when unchanged TOASTed columns were left out).
+// An UPDATE that changed the key becomes two changes of the same version: a delete of the old key
+// and a whole row under the new one (or one kMove when unchanged TOASTed columns were left out).
 // Invariant:    all of a message's changes are appended, or none (then a Status says why).
 // Thread:       one worker (keeps a cache of the last message's columns). Pure.
 #ifndef PMOVES_SUBSCRIBER_CORE_ROW_DECODER_H_
@@ -21,11 +22,12 @@ namespace pmoves {
 
 class RowDecoder {
  public:
-  // Appends the changes of `body` (parsed from message.body) to *out. `after` cuts a group: transactions at or below it are left out.
-  // kFailedPrecondition: the centre lacks a column that the message carries (the source must wait). kInvalidArgument: the content is
-  // malformed or lacks key columns (quarantine).
-  absl::Status Append(const proto::Body& body, const ReceivedMessage& message, const std::string* source, TargetTable* table, Lsn after,
-                      ChangeSet* out);
+  // Appends the changes of `body` (parsed from message.body) to *out. `after` cuts a group:
+  // transactions at or below it are left out. kFailedPrecondition: the centre lacks a column that
+  // the message carries (the source must wait). kInvalidArgument: the content is malformed or lacks
+  // key columns (quarantine).
+  absl::Status Append(const proto::Body& body, const ReceivedMessage& message,
+                      const std::string* source, TargetTable* table, Lsn after, ChangeSet* out);
 
  private:
   struct RowVersion {
@@ -33,16 +35,19 @@ class RowDecoder {
     int64_t commit_us;
     Lsn position;
   };
-  absl::Status AppendRow(const proto::Body& body, size_t row, const RowVersion& version, Change common, ChangeSet* out);
-  absl::StatusOr<const Shape*> ShapeOf(std::span<const proto::RawColumn> columns, bool is_key, TargetTable* table);
-  absl::Status AppendValues(std::span<const proto::RawColumn> columns, const Shape& shape, const TargetTable& table, ChangeSet* out,
-                            uint64_t* first);
-  absl::Status SetKey(const Shape& shape, const TargetTable& table, uint64_t first_value, Change* change, ChangeSet* out);
+  absl::Status AppendRow(const proto::Body& body, size_t row, const RowVersion& version,
+                         Change common, ChangeSet* out);
+  absl::StatusOr<const Shape*> ShapeOf(std::span<const proto::RawColumn> columns, bool is_key,
+                                       TargetTable* table);
+  absl::Status AppendValues(std::span<const proto::RawColumn> columns, const Shape& shape,
+                            const TargetTable& table, ChangeSet* out, uint64_t* first);
+  absl::Status SetKey(const Shape& shape, const TargetTable& table, uint64_t first_value,
+                      Change* change, ChangeSet* out);
 
   struct ShapeCache {
     const TargetTable* table = nullptr;
     const Shape* shape = nullptr;
-    std::vector<std::string> names;   // raw tokens
+    std::vector<std::string> names;  // raw tokens
   };
   ShapeCache data_cache_;
   ShapeCache key_cache_;

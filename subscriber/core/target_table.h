@@ -1,8 +1,9 @@
-// TargetTable: what the subscriber knows of a table in the centre. Plain data, filled from the catalog by io.
+// TargetTable: what the subscriber knows of a table in the centre. Plain data, filled from the
+// catalog by io.
 //
-// A shape is a set of columns as one kind of message carries it, in the message's order. Shapes are interned per table, so that statements
-// can be cached by shape and rows of one shape staged together.
-// Thread: one worker owns a TargetTable and its shapes.
+// A shape is a set of columns as one kind of message carries it, in the message's order. Shapes are
+// interned per table, so that statements can be cached by shape and rows of one shape staged
+// together. Thread: one worker owns a TargetTable and its shapes.
 #ifndef PMOVES_SUBSCRIBER_CORE_TARGET_TABLE_H_
 #define PMOVES_SUBSCRIBER_CORE_TARGET_TABLE_H_
 
@@ -18,35 +19,39 @@ enum class OnError { kRow, kTransaction, kBlock };
 enum class TruncatePolicy { kOwnRows, kAll, kIgnore };
 
 struct TargetColumn {
-  std::string name;            // plain UTF-8
-  std::string type;            // as format_type() prints it with its modifier: numeric(8,2), "My Type"[]
-  uint32_t type_oid = 0;       // without the modifier
-  bool is_bytea = false;       // wal2json leaves \x out: it is put back
-  bool generated = false;      // GENERATED ALWAYS AS (...) STORED: computed here, never written
-  bool identity_always = false;  // GENERATED ALWAYS AS IDENTITY: needs OVERRIDING SYSTEM VALUE, cannot be updated
-  // How the column's value becomes canonical text for a tombstone's key: equal values must give equal text.
+  std::string name;       // plain UTF-8
+  std::string type;       // as format_type() prints it with its modifier: numeric(8,2), "My Type"[]
+  uint32_t type_oid = 0;  // without the modifier
+  bool is_bytea = false;  // wal2json leaves \x out: it is put back
+  bool generated = false;  // GENERATED ALWAYS AS (...) STORED: computed here, never written
+  bool identity_always =
+      false;  // GENERATED ALWAYS AS IDENTITY: needs OVERRIDING SYSTEM VALUE, cannot be updated
+  // How the column's value becomes canonical text for a tombstone's key: equal values must give
+  // equal text.
   enum class KeyText { kPlain, kNumeric, kCitext, kBlankPadded } key_text = KeyText::kPlain;
 
   bool operator==(const TargetColumn&) const = default;
 };
 
 struct Shape {
-  std::vector<int> columns;    // indexes into TargetTable::columns, -1 for one that is not written here (generated)
-  std::vector<int> written;    // positions in `columns` that are written, in order
-  std::vector<int> key;        // for each key column of the table: its position in `columns`
-  bool has_key = false;        // all key columns are there
-  int id = 0;                  // unique within the table
+  std::vector<int> columns;  // indexes into TargetTable::columns, -1 for one that is not written
+                             // here (generated)
+  std::vector<int> written;  // positions in `columns` that are written, in order
+  std::vector<int> key;      // for each key column of the table: its position in `columns`
+  bool has_key = false;      // all key columns are there
+  int id = 0;                // unique within the table
 };
 
 struct TargetTable {
   uint32_t oid = 0;
   std::string schema;
   std::string table;
-  std::vector<TargetColumn> columns;   // in attnum order, without the inline columns _source, _source_updated_at, _sync_version
-  std::vector<int> key;                // indexes of the key columns, in index order
+  std::vector<TargetColumn> columns;  // in attnum order, without the inline columns _source,
+                                      // _source_updated_at, _sync_version
+  std::vector<int> key;               // indexes of the key columns, in index order
   OnError on_error = OnError::kRow;
   TruncatePolicy truncate = TruncatePolicy::kOwnRows;
-  std::vector<std::string> sources;    // who may write it; empty: everybody
+  std::vector<std::string> sources;  // who may write it; empty: everybody
   std::deque<Shape> shapes;
 
   std::string Name() const { return schema + "." + table; }

@@ -102,34 +102,45 @@ constexpr InlineColumn kInlineColumns[] = {
     {"_sync_version", "bigint NOT NULL DEFAULT 0"},
 };
 
-absl::Status AddInlineColumns(PgConnection& connection, const TableConfig& table, std::vector<std::string>* done) {
+absl::Status AddInlineColumns(PgConnection& connection, const TableConfig& table,
+                              std::vector<std::string>* done) {
   const std::string name = QuoteIdentifier(table.schema) + "." + QuoteIdentifier(table.table);
   ASSIGN_OR_RETURN(PgRows exists, connection.Execute("SELECT to_regclass($1)", {PgParam(name)}));
   if (exists.IsNull(0, 0)) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("table %s.%s is configured but does not exist in the centre: create it first", table.schema, table.table));
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "table %s.%s is configured but does not exist in the centre: create it first", table.schema,
+        table.table));
   }
   for (const InlineColumn& column : kInlineColumns) {
     ASSIGN_OR_RETURN(PgRows present,
-                     connection.Execute("SELECT 1 FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2 AND NOT attisdropped",
+                     connection.Execute("SELECT 1 FROM pg_attribute WHERE attrelid = $1::regclass "
+                                        "AND attname = $2 AND NOT attisdropped",
                                         {PgParam(name), PgParam(column.name)}));
     if (present.size() > 0) {
-      done->push_back(absl::StrFormat("column %s.%s.%s: present", table.schema, table.table, column.name));
+      done->push_back(
+          absl::StrFormat("column %s.%s.%s: present", table.schema, table.table, column.name));
       continue;
     }
-    RETURN_IF_ERROR(connection.Execute(absl::StrFormat("ALTER TABLE %s ADD COLUMN %s %s", name, column.name, column.definition)).status());
-    done->push_back(absl::StrFormat("column %s.%s.%s: added", table.schema, table.table, column.name));
+    RETURN_IF_ERROR(connection
+                        .Execute(absl::StrFormat("ALTER TABLE %s ADD COLUMN %s %s", name,
+                                                 column.name, column.definition))
+                        .status());
+    done->push_back(
+        absl::StrFormat("column %s.%s.%s: added", table.schema, table.table, column.name));
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::string>> InitCentralSchema(PgConnection& connection, const std::vector<TableConfig>& tables) {
+absl::StatusOr<std::vector<std::string>> InitCentralSchema(PgConnection& connection,
+                                                           const std::vector<TableConfig>& tables) {
   std::vector<std::string> done;
   RETURN_IF_ERROR(connection.Execute("BEGIN").status());
   // Two inits at once: one after the other.
-  absl::Status status = connection.Execute(absl::StrFormat("SELECT pg_advisory_xact_lock(%d, 0)", kTableLockClass)).status();
+  absl::Status status =
+      connection.Execute(absl::StrFormat("SELECT pg_advisory_xact_lock(%d, 0)", kTableLockClass))
+          .status();
   if (status.ok()) status = connection.Execute(kSchemaSql).status();
   if (status.ok()) done.push_back("schema pmoves_sync: ready");
   for (const TableConfig& table : tables) {

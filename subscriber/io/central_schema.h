@@ -1,7 +1,8 @@
-// central_schema: schema pmoves_sync in the centre, and the inline columns of the tables that are written.
+// central_schema: schema pmoves_sync in the centre, and the inline columns of the tables that are
+// written.
 //
-// In the flow:  `init` (and `check`) only; `run` refuses with a clear reason when something is missing.
-// Invariant:    every step is idempotent; nothing that exists is changed or dropped.
+// In the flow:  `init` (and `check`) only; `run` refuses with a clear reason when something is
+// missing. Invariant:    every step is idempotent; nothing that exists is changed or dropped.
 #ifndef PMOVES_SUBSCRIBER_IO_CENTRAL_SCHEMA_H_
 #define PMOVES_SUBSCRIBER_IO_CENTRAL_SCHEMA_H_
 
@@ -15,12 +16,16 @@
 namespace pmoves {
 
 // Advisory lock classes of this program: (class, number).
-inline constexpr int kSourceLockClass = 0x706d5301;    // who applies a source: number = hash of its name
+inline constexpr int kSourceLockClass =
+    0x706d5301;  // who applies a source: number = hash of its name
 inline constexpr int kInstanceLockClass = 0x706d5302;  // which subscriber processes are alive
-inline constexpr int kTableLockClass = 0x706d5303;     // inserts beside deletes of one table: number = its oid
+inline constexpr int kTableLockClass =
+    0x706d5303;  // inserts beside deletes of one table: number = its oid
 
-// Creates what is missing. Returns one line per thing done or found ("created table pmoves_sync.tombstone", "column public.jobs._source: present").
-absl::StatusOr<std::vector<std::string>> InitCentralSchema(PgConnection& connection, const std::vector<TableConfig>& tables);
+// Creates what is missing. Returns one line per thing done or found ("created table
+// pmoves_sync.tombstone", "column public.jobs._source: present").
+absl::StatusOr<std::vector<std::string>> InitCentralSchema(PgConnection& connection,
+                                                           const std::vector<TableConfig>& tables);
 
 }  // namespace pmoves
 

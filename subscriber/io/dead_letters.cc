@@ -14,46 +14,72 @@ namespace pmoves {
 namespace {
 
 constexpr const char kColumns[] =
-    "id, source, kind, position, CASE WHEN table_name = '' THEN '-' ELSE schema_name || '.' || table_name END, operation, reason, sqlstate, message, state, "
-    "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), COALESCE(resolution, '')";
+    "id, source, kind, position, CASE WHEN table_name = '' THEN '-' ELSE schema_name || '.' || "
+    "table_name END, operation, reason, sqlstate, message, state, "
+    "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
+    "COALESCE(resolution, '')";
 
 DeadLetterRow RowOf(const PgRows& rows, int i) {
-  return {rows.Int(i, 0),    rows.String(i, 1), rows.String(i, 2), rows.String(i, 3), rows.String(i, 4),  rows.String(i, 5),
-          rows.String(i, 6), rows.String(i, 7), rows.String(i, 8), rows.String(i, 9), rows.String(i, 10), rows.String(i, 11), ""};
+  return {rows.Int(i, 0),
+          rows.String(i, 1),
+          rows.String(i, 2),
+          rows.String(i, 3),
+          rows.String(i, 4),
+          rows.String(i, 5),
+          rows.String(i, 6),
+          rows.String(i, 7),
+          rows.String(i, 8),
+          rows.String(i, 9),
+          rows.String(i, 10),
+          rows.String(i, 11),
+          ""};
 }
 
 }  // namespace
 
 absl::StatusOr<std::vector<DeadLetterRow>> DeadLetterStore::List(bool all, int limit) {
-  ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat("SELECT %s FROM pmoves_sync.dead_letter %s ORDER BY id LIMIT %d", kColumns,
-                                                                          all ? "" : "WHERE state = 'open'", limit)));
+  ASSIGN_OR_RETURN(const PgRows rows,
+                   connection_.Execute(absl::StrFormat(
+                       "SELECT %s FROM pmoves_sync.dead_letter %s ORDER BY id LIMIT %d", kColumns,
+                       all ? "" : "WHERE state = 'open'", limit)));
   std::vector<DeadLetterRow> result;
   for (int i = 0; i < rows.size(); ++i) result.push_back(RowOf(rows, i));
   return result;
 }
 
 absl::StatusOr<DeadLetterRow> DeadLetterStore::Show(int64_t id) {
-  ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat("SELECT %s, COALESCE(payload, encode(raw, 'hex')) FROM pmoves_sync.dead_letter WHERE id = %d",
-                                                                          kColumns, id)));
-  if (rows.size() == 0) return absl::NotFoundError(absl::StrFormat("there is no dead letter %d", id));
+  ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat(
+                                          "SELECT %s, COALESCE(payload, encode(raw, 'hex')) FROM "
+                                          "pmoves_sync.dead_letter WHERE id = %d",
+                                          kColumns, id)));
+  if (rows.size() == 0)
+    return absl::NotFoundError(absl::StrFormat("there is no dead letter %d", id));
   DeadLetterRow row = RowOf(rows, 0);
   row.payload = rows.String(0, 12);
   return row;
 }
 
 absl::Status DeadLetterStore::Discard(int64_t id, const std::string& reason) {
-  ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute("UPDATE pmoves_sync.dead_letter SET state = 'discarded', resolved_at = now(), resolution = $2 WHERE id = $1::bigint "
-                                                          "AND state = 'open'",
-                                                          {PgParam(std::to_string(id)), PgParam(reason)}));
-  return rows.affected() == 1 ? absl::OkStatus() : absl::NotFoundError(absl::StrFormat("there is no open dead letter %d", id));
+  ASSIGN_OR_RETURN(const PgRows rows,
+                   connection_.Execute("UPDATE pmoves_sync.dead_letter SET state = 'discarded', "
+                                       "resolved_at = now(), resolution = $2 WHERE id = $1::bigint "
+                                       "AND state = 'open'",
+                                       {PgParam(std::to_string(id)), PgParam(reason)}));
+  return rows.affected() == 1
+             ? absl::OkStatus()
+             : absl::NotFoundError(absl::StrFormat("there is no open dead letter %d", id));
 }
 
-absl::StatusOr<std::vector<DeadLetterStore::RetryResult>> DeadLetterStore::Retry(std::optional<int64_t> id) {
+absl::StatusOr<std::vector<DeadLetterStore::RetryResult>> DeadLetterStore::Retry(
+    std::optional<int64_t> id) {
   std::vector<int64_t> ids;
   if (id.has_value()) {
     ids.push_back(*id);
   } else {
-    ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute("SELECT id FROM pmoves_sync.dead_letter WHERE state = 'open' ORDER BY source, epoch, position, chunk, row_index, id"));
+    ASSIGN_OR_RETURN(
+        const PgRows rows,
+        connection_.Execute("SELECT id FROM pmoves_sync.dead_letter WHERE state = 'open' ORDER BY "
+                            "source, epoch, position, chunk, row_index, id"));
     for (int i = 0; i < rows.size(); ++i) ids.push_back(rows.Int(i, 0));
   }
   std::vector<RetryResult> results;
@@ -62,8 +88,11 @@ absl::StatusOr<std::vector<DeadLetterStore::RetryResult>> DeadLetterStore::Retry
     if (!superseded.ok()) {
       if (!connection_.IsOpen()) return superseded.status();
       connection_.Rollback();
-      (void)connection_.Execute("UPDATE pmoves_sync.dead_letter SET message = $2, sqlstate = $3 WHERE id = $1::bigint AND state = 'open'",
-                                {PgParam(std::to_string(next)), PgParam(MessageOf(superseded.status())), PgParam(SqlStateOf(superseded.status()))});
+      (void)connection_.Execute(
+          "UPDATE pmoves_sync.dead_letter SET message = $2, sqlstate = $3 WHERE id = $1::bigint "
+          "AND state = 'open'",
+          {PgParam(std::to_string(next)), PgParam(MessageOf(superseded.status())),
+           PgParam(SqlStateOf(superseded.status()))});
     }
     results.push_back({next, superseded.status(), superseded.ok() && *superseded});
   }
@@ -72,12 +101,17 @@ absl::StatusOr<std::vector<DeadLetterStore::RetryResult>> DeadLetterStore::Retry
 
 absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id) {
   RETURN_IF_ERROR(connection_.Execute("BEGIN").status());
-  ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat("SELECT source, payload, reason, epoch, position, hlc FROM pmoves_sync.dead_letter WHERE id = %d AND state = "
-                                                                          "'open' FOR UPDATE",
-                                                                          id)));
-  if (rows.size() == 0) return absl::NotFoundError(absl::StrFormat("there is no open dead letter %d", id));
+  ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat(
+                                          "SELECT source, payload, reason, epoch, position, hlc "
+                                          "FROM pmoves_sync.dead_letter WHERE id = %d AND state = "
+                                          "'open' FOR UPDATE",
+                                          id)));
+  if (rows.size() == 0)
+    return absl::NotFoundError(absl::StrFormat("there is no open dead letter %d", id));
   if (rows.IsNull(0, 1) || rows.Text(0, 2) == "forged") {
-    return absl::InvalidArgumentError("this message cannot become a change (see its reason); discard it when it has been looked into");
+    return absl::InvalidArgumentError(
+        "this message cannot become a change (see its reason); discard it when it has been looked "
+        "into");
   }
   const std::string source = rows.String(0, 0);
   auto message = std::make_unique<ReceivedMessage>();
@@ -91,15 +125,19 @@ absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id) {
   RETURN_IF_ERROR(reader.Read(&message->body, &body));
   TargetCatalog catalog(connection_, config_.tables);
   ASSIGN_OR_RETURN(TargetTable* const table, catalog.Find(body.schema, body.table));
-  if (!table->Allows(source)) return absl::InvalidArgumentError(absl::StrFormat("source %s may not write %s", source, table->Name()));
+  if (!table->Allows(source))
+    return absl::InvalidArgumentError(
+        absl::StrFormat("source %s may not write %s", source, table->Name()));
   ChangeSet set;
   RETURN_IF_ERROR(RowDecoder().Append(body, *message, &source, table, Lsn{}, &set));
   PgTarget target(connection_);
   RETURN_IF_ERROR(target.Apply(&set, 0, set.changes.size()));
   const bool superseded = target.hidden() >= static_cast<int64_t>(set.changes.size());
   RETURN_IF_ERROR(connection_
-                      .Execute("UPDATE pmoves_sync.dead_letter SET state = 'retried', resolved_at = now(), resolution = $2 WHERE id = $1::bigint",
-                               {PgParam(std::to_string(id)), PgParam(superseded ? "superseded by a newer version" : "applied")})
+                      .Execute("UPDATE pmoves_sync.dead_letter SET state = 'retried', resolved_at "
+                               "= now(), resolution = $2 WHERE id = $1::bigint",
+                               {PgParam(std::to_string(id)),
+                                PgParam(superseded ? "superseded by a newer version" : "applied")})
                       .status());
   target.ForgetStatements();
   RETURN_IF_ERROR(connection_.Commit());

@@ -1,7 +1,8 @@
 // DeadLetterStore: the operator's side of pmoves_sync.dead_letter: list, show, retry, discard.
 //
-// In the flow:  `pmoves-sync-subscriber dead-letters ...`, over a connection of its own, while workers run
-// A retry goes the way of every change: decoder, plan, merge, guarded by its version. So it can never overwrite something newer: then it changes nothing and is resolved as superseded.
+// In the flow:  `pmoves-sync-subscriber dead-letters ...`, over a connection of its own, while
+// workers run A retry goes the way of every change: decoder, plan, merge, guarded by its version.
+// So it can never overwrite something newer: then it changes nothing and is resolved as superseded.
 // Thread:       main of that verb.
 #ifndef PMOVES_SUBSCRIBER_IO_DEAD_LETTERS_H_
 #define PMOVES_SUBSCRIBER_IO_DEAD_LETTERS_H_
@@ -19,13 +20,15 @@ namespace pmoves {
 
 struct DeadLetterRow {
   int64_t id = 0;
-  std::string source, kind, position, table, operation, reason, sql_state, message, state, created_at, resolution;
-  std::string payload;    // only from Show: contains row values
+  std::string source, kind, position, table, operation, reason, sql_state, message, state,
+      created_at, resolution;
+  std::string payload;  // only from Show: contains row values
 };
 
 class DeadLetterStore {
  public:
-  DeadLetterStore(PgConnection& connection, const SubscriberConfig& config) : connection_(connection), config_(config) {}
+  DeadLetterStore(PgConnection& connection, const SubscriberConfig& config)
+      : connection_(connection), config_(config) {}
 
   // Open ones, or all; oldest first, at most `limit`.
   absl::StatusOr<std::vector<DeadLetterRow>> List(bool all, int limit);
@@ -33,10 +36,11 @@ class DeadLetterStore {
   absl::StatusOr<DeadLetterRow> Show(int64_t id);
   struct RetryResult {
     int64_t id = 0;
-    absl::Status status;    // OK: applied, or hidden by something newer
+    absl::Status status;  // OK: applied, or hidden by something newer
     bool superseded = false;
   };
-  // One (or all open ones, in the order of the source), each in a transaction of its own. One that fails again stays open.
+  // One (or all open ones, in the order of the source), each in a transaction of its own. One that
+  // fails again stays open.
   absl::StatusOr<std::vector<RetryResult>> Retry(std::optional<int64_t> id);
   absl::Status Discard(int64_t id, const std::string& reason);
 

@@ -15,10 +15,11 @@
 // half a request's worth. An idle stream keeps one request open, which costs one renewal per
 // `expires`.
 //
-// Invariant:  a stream's messages come out of Take in the order of its sequence, none left out, or
-// an error comes instead. Thread:     Open, Close, Take, Tick from any thread, Take and Close of
-// one stream from one thread at a time. on_ready runs on the library's delivery thread
-//             or in Tick: it only notes the name and must not call back into this object.
+// Invariant: a stream's messages come out of Take in the order of its sequence, none left out, or
+//            an error comes instead.
+// Thread:    Open, Close, Take, Tick from any thread; Open, Take and Close of one stream from one
+//            thread at a time. on_ready runs on the library's delivery thread or in Tick: it only
+//            notes the name and must not call back into this object.
 #ifndef PMOVES_SUBSCRIBER_IO_JETSTREAM_SOURCE_H_
 #define PMOVES_SUBSCRIBER_IO_JETSTREAM_SOURCE_H_
 
@@ -43,13 +44,11 @@ struct FetchedMessage {
   std::string stream;
   uint64_t sequence = 0;  // in the stream
   int64_t stored_us = 0;  // when JetStream stored it, microseconds since 1970
-  uint64_t pending =
-      0;  // messages of the stream behind this one, as the server counted when it sent it
-  std::string subject;  // as stored: anybody may have written it
-  absl::StatusOr<proto::Envelope> envelope =
-      absl::UnknownError("");  // kInvalidArgument: not one of ours
-  std::vector<std::pair<std::string, std::string>>
-      headers;       // all of them, only when envelope is an error: for the quarantine
+  uint64_t pending = 0;   // messages of the stream behind this one, when the server sent it
+  std::string subject;    // as stored: anybody may have written it
+  // kInvalidArgument: not one of ours. Then `headers` has them all, for the quarantine.
+  absl::StatusOr<proto::Envelope> envelope = absl::UnknownError("");
+  std::vector<std::pair<std::string, std::string>> headers;
   std::string body;  // with spare capacity, as BodyReader likes it
 };
 

@@ -36,16 +36,18 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
   const std::pair<std::string, std::string> name(schema, table);
   auto found = entries_.find(name);
   if (found != entries_.end() && found->second.fresh) return found->second.table;
-  const auto config = std::find_if(tables_.begin(), tables_.end(), [&](const TableConfig& candidate) {
-    return candidate.schema == schema && candidate.table == table;
-  });
+  const auto config =
+      std::find_if(tables_.begin(), tables_.end(), [&](const TableConfig& candidate) {
+        return candidate.schema == schema && candidate.table == table;
+      });
   if (config == tables_.end()) {
-    return absl::NotFoundError(absl::StrFormat("table %s.%s is not configured in `tables`", name.first, name.second));
+    return absl::NotFoundError(
+        absl::StrFormat("table %s.%s is not configured in `tables`", name.first, name.second));
   }
   ASSIGN_OR_RETURN(std::unique_ptr<TargetTable> loaded, Load(*config));
   Entry& entry = entries_[name];
-  if (entry.table == nullptr || entry.table->oid != loaded->oid || entry.table->columns != loaded->columns ||
-      entry.table->key != loaded->key) {
+  if (entry.table == nullptr || entry.table->oid != loaded->oid ||
+      entry.table->columns != loaded->columns || entry.table->key != loaded->key) {
     if (entry.table != nullptr) ++generation_;
     entry.table = loaded.get();
     owned_.push_back(std::move(loaded));
@@ -60,20 +62,27 @@ void TargetCatalog::Invalidate() {
 
 absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConfig& config) {
   const std::string display = config.schema + "." + config.table;
-  ASSIGN_OR_RETURN(PgRows rows, connection_.Execute(kTableSql, {PgParam(config.schema), PgParam(config.table)}));
+  ASSIGN_OR_RETURN(PgRows rows,
+                   connection_.Execute(kTableSql, {PgParam(config.schema), PgParam(config.table)}));
   if (rows.size() == 0) {
-    return absl::FailedPreconditionError(absl::StrFormat("table %s does not exist in the centre; create it, then run init", display));
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "table %s does not exist in the centre; create it, then run init", display));
   }
   if (rows.Text(0, 1) != "r" && rows.Text(0, 1) != "p") {
-    return absl::FailedPreconditionError(absl::StrFormat("%s is not a table in the centre", display));
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s is not a table in the centre", display));
   }
   if (rows.Bool(0, 2)) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "row level security of %s applies to this role and would hide rows silently; ALTER ROLE ... BYPASSRLS, or use the owner", display));
+    return absl::FailedPreconditionError(
+        absl::StrFormat("row level security of %s applies to this role and would hide rows "
+                        "silently; ALTER ROLE ... BYPASSRLS, or use the owner",
+                        display));
   }
   if (rows.Int(0, 3) != 3) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "table %s lacks the columns _source, _source_updated_at, _sync_version; run `pmoves-sync-subscriber init`", display));
+    return absl::FailedPreconditionError(
+        absl::StrFormat("table %s lacks the columns _source, _source_updated_at, _sync_version; "
+                        "run `pmoves-sync-subscriber init`",
+                        display));
   }
   auto table = std::make_unique<TargetTable>();
   table->oid = static_cast<uint32_t>(rows.Int(0, 0));
@@ -99,8 +108,9 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConf
   std::sort(key.begin(), key.end());
   for (const auto& [position, index] : key) table->key.push_back(index);
   if (table->key.empty()) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("table %s has no primary key in the centre (or a deferrable one); changes are merged by it", display));
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "table %s has no primary key in the centre (or a deferrable one); changes are merged by it",
+        display));
   }
   return table;
 }

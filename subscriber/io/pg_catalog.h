@@ -1,8 +1,9 @@
 // TargetCatalog: the configured tables as the centre has them.
 //
 // In the flow:  RowDecoder asks it for the table that a message names
-// Invariant:    a TargetTable that was handed out stays valid as long as the catalog (changes of a batch point at it), also after Invalidate.
-// Thread:       one worker (it uses the worker's connection).
+// Invariant:    a TargetTable that was handed out stays valid as long as the catalog (changes of a
+// batch point at it), also after Invalidate. Thread:       one worker (it uses the worker's
+// connection).
 #ifndef PMOVES_SUBSCRIBER_IO_PG_CATALOG_H_
 #define PMOVES_SUBSCRIBER_IO_PG_CATALOG_H_
 
@@ -23,12 +24,15 @@ namespace pmoves {
 
 class TargetCatalog {
  public:
-  TargetCatalog(PgConnection& connection, const std::vector<TableConfig>& tables) : connection_(connection), tables_(tables) {}
+  TargetCatalog(PgConnection& connection, const std::vector<TableConfig>& tables)
+      : connection_(connection), tables_(tables) {}
 
-  // kNotFound: not configured (quarantine). kFailedPrecondition: configured, but the centre is not as needed (the source waits):
-  // no such table, no primary key, inline columns missing, row level security would hide rows.
+  // kNotFound: not configured (quarantine). kFailedPrecondition: configured, but the centre is not
+  // as needed (the source waits): no such table, no primary key, inline columns missing, row level
+  // security would hide rows.
   absl::StatusOr<TargetTable*> Find(std::string_view schema, std::string_view table);
-  // The table is read again at its next use; an unchanged one keeps its identity and so its prepared statements.
+  // The table is read again at its next use; an unchanged one keeps its identity and so its
+  // prepared statements.
   void Invalidate();
   // Counts up when a table was found changed: statements prepared before must not be used.
   int generation() const { return generation_; }

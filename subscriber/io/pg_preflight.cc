@@ -9,11 +9,12 @@ namespace {
 
 using Grade = CheckLine::Grade;
 
-void Ask(PgConnection& connection, const std::string& sql, std::initializer_list<PgParam> params, const char* what, const std::string& fix,
-         std::vector<CheckLine>* lines) {
+void Ask(PgConnection& connection, const std::string& sql, std::initializer_list<PgParam> params,
+         const char* what, const std::string& fix, std::vector<CheckLine>* lines) {
   auto rows = connection.Execute(sql, params);
   if (!rows.ok()) {
-    lines->push_back({Grade::kFail, absl::StrFormat("%s: %s", what, MessageOf(rows.status())), fix});
+    lines->push_back(
+        {Grade::kFail, absl::StrFormat("%s: %s", what, MessageOf(rows.status())), fix});
   } else if (rows->size() == 1 && rows->Bool(0, 0)) {
     lines->push_back({Grade::kPass, what, ""});
   } else {
@@ -21,24 +22,35 @@ void Ask(PgConnection& connection, const std::string& sql, std::initializer_list
   }
 }
 
-void CheckTables(PgConnection& connection, const SubscriberConfig& config, std::vector<CheckLine>* lines) {
+void CheckTables(PgConnection& connection, const SubscriberConfig& config,
+                 std::vector<CheckLine>* lines) {
   TargetCatalog catalog(connection, config.tables);
   for (const TableConfig& table : config.tables) {
     const std::string name = table.schema + "." + table.table;
     auto found = catalog.Find(table.schema, table.table);
     if (!found.ok()) {
-      lines->push_back({Grade::kFail, MessageOf(found.status()), "its sources wait until this is mended"});
+      lines->push_back(
+          {Grade::kFail, MessageOf(found.status()), "its sources wait until this is mended"});
       continue;
     }
-    lines->push_back({Grade::kPass, absl::StrFormat("table %s can be merged by its primary key", name), ""});
+    lines->push_back(
+        {Grade::kPass, absl::StrFormat("table %s can be merged by its primary key", name), ""});
     const std::string oid = std::to_string((*found)->oid);
-    Ask(connection, "SELECT has_table_privilege($1::oid, 'SELECT, INSERT, UPDATE, DELETE')", {PgParam(oid)}, ("privileges on " + name).c_str(),
+    Ask(connection, "SELECT has_table_privilege($1::oid, 'SELECT, INSERT, UPDATE, DELETE')",
+        {PgParam(oid)}, ("privileges on " + name).c_str(),
         absl::StrFormat("GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO the role", name), lines);
     if (!config.postgres.triggers) continue;
-    auto rows = connection.Execute("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = $1::oid AND NOT condeferrable", {PgParam(oid)});
+    auto rows = connection.Execute(
+        "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = $1::oid AND NOT "
+        "condeferrable",
+        {PgParam(oid)});
     if (rows.ok() && rows->Int(0, 0) > 0) {
-      lines->push_back({Grade::kWarn, absl::StrFormat("%s has foreign keys that are not deferrable, and postgres.triggers is true", name),
-                        "ALTER TABLE ... ALTER CONSTRAINT ... DEFERRABLE INITIALLY DEFERRED: rows of a batch are merged table by table"});
+      lines->push_back(
+          {Grade::kWarn,
+           absl::StrFormat(
+               "%s has foreign keys that are not deferrable, and postgres.triggers is true", name),
+           "ALTER TABLE ... ALTER CONSTRAINT ... DEFERRABLE INITIALLY DEFERRED: rows of a batch "
+           "are merged table by table"});
     }
   }
 }
@@ -47,21 +59,29 @@ void CheckTables(PgConnection& connection, const SubscriberConfig& config, std::
 
 std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberConfig& config) {
   std::vector<CheckLine> lines;
-  Ask(connection, "SELECT NOT pg_is_in_recovery()", {}, "the centre is a primary", "point postgres.dsn at the primary", &lines);
-  Ask(connection, "SELECT current_setting('server_encoding') = 'UTF8'", {}, "the centre's encoding is UTF8", "use a database with ENCODING 'UTF8'", &lines);
-  Ask(connection, "SELECT current_setting('server_version_num')::int >= 130000", {}, "the centre is PostgreSQL 13 or later", "upgrade the server", &lines);
+  Ask(connection, "SELECT NOT pg_is_in_recovery()", {}, "the centre is a primary",
+      "point postgres.dsn at the primary", &lines);
+  Ask(connection, "SELECT current_setting('server_encoding') = 'UTF8'", {},
+      "the centre's encoding is UTF8", "use a database with ENCODING 'UTF8'", &lines);
+  Ask(connection, "SELECT current_setting('server_version_num')::int >= 130000", {},
+      "the centre is PostgreSQL 13 or later", "upgrade the server", &lines);
   if (!config.postgres.triggers) {
     auto set = connection.Execute("BEGIN; SET LOCAL session_replication_role = replica; COMMIT");
     if (set.ok()) {
-      lines.push_back({Grade::kPass, "this role may apply as a replica (user triggers and foreign keys do not fire)", ""});
+      lines.push_back(
+          {Grade::kPass,
+           "this role may apply as a replica (user triggers and foreign keys do not fire)", ""});
     } else {
       connection.Rollback();
       lines.push_back({Grade::kFail, "this role may not set session_replication_role",
-                       "GRANT SET ON PARAMETER session_replication_role TO the role (PostgreSQL 15), or postgres.triggers: true"});
+                       "GRANT SET ON PARAMETER session_replication_role TO the role (PostgreSQL "
+                       "15), or postgres.triggers: true"});
     }
   }
-  Ask(connection, "SELECT to_regclass('pmoves_sync.source_position') IS NOT NULL AND to_regclass('pmoves_sync.dead_letter') IS NOT NULL", {},
-      "schema pmoves_sync exists", "pmoves-sync-subscriber init", &lines);
+  Ask(connection,
+      "SELECT to_regclass('pmoves_sync.source_position') IS NOT NULL AND "
+      "to_regclass('pmoves_sync.dead_letter') IS NOT NULL",
+      {}, "schema pmoves_sync exists", "pmoves-sync-subscriber init", &lines);
   CheckTables(connection, config, &lines);
   return lines;
 }

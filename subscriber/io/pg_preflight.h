@@ -15,7 +15,7 @@ namespace pmoves {
 struct CheckLine {
   enum class Grade { kPass, kWarn, kFail } grade = Grade::kPass;
   std::string what;
-  std::string fix;   // "" when there is nothing to mend
+  std::string fix;  // "" when there is nothing to mend
 };
 
 // Never fails itself: what cannot be asked is a FAIL line.

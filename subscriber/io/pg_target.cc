@@ -13,14 +13,18 @@
 namespace pmoves {
 namespace {
 
-// Up to so many rows of a group, one prepared statement per row in a pipeline is cheaper than COPY and a merge (tests/bench).
+// Up to so many rows of a group, one prepared statement per row in a pipeline is cheaper than COPY
+// and a merge (tests/bench).
 constexpr size_t kRowPathLimit = 40;
 
-bool NeedsExclusive(ChangeKind kind) { return kind != ChangeKind::kWhole && kind != ChangeKind::kPartial; }
+bool NeedsExclusive(ChangeKind kind) {
+  return kind != ChangeKind::kWhole && kind != ChangeKind::kPartial;
+}
 
 }  // namespace
 
-PgOptions TargetSessionOptions(const SubscriberConfig& config, const std::string& application_name) {
+PgOptions TargetSessionOptions(const SubscriberConfig& config,
+                               const std::string& application_name) {
   PgOptions options;
   options.dsn = config.postgres.dsn;
   options.password = config.postgres.password;
@@ -29,12 +33,16 @@ PgOptions TargetSessionOptions(const SubscriberConfig& config, const std::string
     // ENABLE ALWAYS triggers of the users run in this session and may rely on their search_path.
     if (setting.first != "search_path") options.settings.push_back(std::move(setting));
   }
-  auto set = [&options](const char* name, std::string value) { options.settings.emplace_back(name, std::move(value)); };
-  set("statement_timeout", std::to_string(absl::ToInt64Milliseconds(config.postgres.statement_timeout)));
+  auto set = [&options](const char* name, std::string value) {
+    options.settings.emplace_back(name, std::move(value));
+  };
+  set("statement_timeout",
+      std::to_string(absl::ToInt64Milliseconds(config.postgres.statement_timeout)));
   set("lock_timeout", std::to_string(absl::ToInt64Milliseconds(config.postgres.lock_timeout)));
   set("synchronous_commit", config.postgres.synchronous_commit ? "on" : "off");
-  set("row_security", "off");     // an error instead of silently missing rows
-  set("enable_hashjoin", "off");  // a plan made while the table was small must not scan it when it is large
+  set("row_security", "off");  // an error instead of silently missing rows
+  set("enable_hashjoin",
+      "off");  // a plan made while the table was small must not scan it when it is large
   set("enable_mergejoin", "off");
   set("jit", "off");
   set("plan_cache_mode", "force_generic_plan");
@@ -74,7 +82,8 @@ void PgTarget::ForgetUncommittedStages() {
 
 void PgTarget::ForgetStatements() {
   for (const auto& [key, name] : prepared_) (void)connection_.Execute("DEALLOCATE " + name);
-  for (const auto& [key, stage] : stages_) (void)connection_.Execute("DROP TABLE IF EXISTS pg_temp." + stage);
+  for (const auto& [key, stage] : stages_)
+    (void)connection_.Execute("DROP TABLE IF EXISTS pg_temp." + stage);
   prepared_.clear();
   stages_.clear();
 }
@@ -92,7 +101,8 @@ absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end
   const absl::Status status = Apply(set, begin, end);
   if (status.ok()) return connection_.Execute("RELEASE SAVEPOINT piece").status();
   if (!connection_.IsOpen()) return status;
-  RETURN_IF_ERROR(connection_.Execute("ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece").status());
+  RETURN_IF_ERROR(
+      connection_.Execute("ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece").status());
   ForgetUncommittedStages();
   locks_.clear();  // those taken inside are released; taking one again is harmless
   return status;
@@ -115,7 +125,8 @@ absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end
   for (const auto& [oid, exclusive] : wanted) {
     auto held = locks_.find(oid);
     if (held != locks_.end() && (held->second || !exclusive)) continue;
-    calls.push_back(absl::StrFormat("pg_catalog.pg_advisory_xact_lock%s(%d, %d)", exclusive ? "" : "_shared", kTableLockClass,
+    calls.push_back(absl::StrFormat("pg_catalog.pg_advisory_xact_lock%s(%d, %d)",
+                                    exclusive ? "" : "_shared", kTableLockClass,
                                     static_cast<int32_t>(oid)));
     locks_[oid] = exclusive;
   }
@@ -145,7 +156,8 @@ absl::Status PgTarget::RunStaged(const ChangeSet& set, const EffectGroup& group)
     RETURN_IF_ERROR(connection_.Execute("TRUNCATE pg_temp." + stage).status());
   }
   RETURN_IF_ERROR(CopyEffects(set, group, stage));
-  const StatementKind kind = group.kind == ChangeKind::kDelete ? StatementKind::kStageDelete : StatementKind::kStageUpsert;
+  const StatementKind kind =
+      group.kind == ChangeKind::kDelete ? StatementKind::kStageDelete : StatementKind::kStageUpsert;
   ASSIGN_OR_RETURN(const std::string name, Prepare(kind, *group.table, group.shape, stage));
   binder_.Clear();
   ASSIGN_OR_RETURN(const PgRows rows, RunPrepared(name));
@@ -163,35 +175,56 @@ absl::StatusOr<std::string> PgTarget::Stage(const TargetTable& table, const Shap
   return stage;
 }
 
-absl::StatusOr<std::string> PgTarget::Prepare(StatementKind kind, const TargetTable& table, const Shape* shape, const std::string& stage) {
+absl::StatusOr<std::string> PgTarget::Prepare(StatementKind kind, const TargetTable& table,
+                                              const Shape* shape, const std::string& stage) {
   const StatementKey key{&table, kind, shape == nullptr ? 0 : shape->id};
   auto found = prepared_.find(key);
   if (found != prepared_.end()) return found->second;
   RowStatement statement;
   switch (kind) {
-    case StatementKind::kUpsert: statement = UpsertRow(table, *shape); break;
-    case StatementKind::kDelete: statement = DeleteRow(table, *shape); break;
-    case StatementKind::kPartial: statement = PartialRow(table, *shape); break;
-    case StatementKind::kMove: statement = MoveRow(table, *shape); break;
-    case StatementKind::kIsHidden: statement = IsHidden(table); break;
-    case StatementKind::kTruncateOwn: statement = TruncateOwnRows(table); break;
-    case StatementKind::kTruncateAll: statement = TruncateAll(table); break;
-    case StatementKind::kStageUpsert: statement.sql = UpsertFromStage(table, *shape, stage); break;
-    case StatementKind::kStageDelete: statement.sql = DeleteFromStage(table, *shape, stage); break;
+    case StatementKind::kUpsert:
+      statement = UpsertRow(table, *shape);
+      break;
+    case StatementKind::kDelete:
+      statement = DeleteRow(table, *shape);
+      break;
+    case StatementKind::kPartial:
+      statement = PartialRow(table, *shape);
+      break;
+    case StatementKind::kMove:
+      statement = MoveRow(table, *shape);
+      break;
+    case StatementKind::kIsHidden:
+      statement = IsHidden(table);
+      break;
+    case StatementKind::kTruncateOwn:
+      statement = TruncateOwnRows(table);
+      break;
+    case StatementKind::kTruncateAll:
+      statement = TruncateAll(table);
+      break;
+    case StatementKind::kStageUpsert:
+      statement.sql = UpsertFromStage(table, *shape, stage);
+      break;
+    case StatementKind::kStageDelete:
+      statement.sql = DeleteFromStage(table, *shape, stage);
+      break;
   }
   const std::string name = absl::StrFormat("pmoves_%d", ++next_name_);
   PgResultPtr result(PQprepare(connection_.raw(), name.c_str(), statement.sql.c_str(),
-                               static_cast<int>(statement.parameter_types.size()), statement.parameter_types.data()));
+                               static_cast<int>(statement.parameter_types.size()),
+                               statement.parameter_types.data()));
   if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) return connection_.ErrorOf(result.get());
   prepared_[key] = name;
   return name;
 }
 
 absl::StatusOr<PgRows> PgTarget::RunPrepared(const std::string& name) {
-  PgResultPtr result(
-      PQexecPrepared(connection_.raw(), name.c_str(), binder_.size(), binder_.Pointers(), nullptr, nullptr, 0));
+  PgResultPtr result(PQexecPrepared(connection_.raw(), name.c_str(), binder_.size(),
+                                    binder_.Pointers(), nullptr, nullptr, 0));
   const ExecStatusType status = PQresultStatus(result.get());
-  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) return connection_.ErrorOf(result.get());
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+    return connection_.ErrorOf(result.get());
   return PgRows(std::move(result));
 }
 
@@ -199,7 +232,9 @@ absl::Status PgTarget::RunTruncate(const Effect& effect) {
   const TargetTable& table = *effect.change->table;
   if (table.truncate == TruncatePolicy::kIgnore) return absl::OkStatus();
   const bool all = table.truncate == TruncatePolicy::kAll;
-  ASSIGN_OR_RETURN(const std::string name, Prepare(all ? StatementKind::kTruncateAll : StatementKind::kTruncateOwn, table, nullptr));
+  ASSIGN_OR_RETURN(
+      const std::string name,
+      Prepare(all ? StatementKind::kTruncateAll : StatementKind::kTruncateOwn, table, nullptr));
   binder_.Clear();
   binder_.AddVersion(*effect.change);
   return RunPrepared(name).status();
@@ -207,8 +242,10 @@ absl::Status PgTarget::RunTruncate(const Effect& effect) {
 
 absl::Status PgTarget::RunMove(const ChangeSet& set, const Effect& effect) {
   const Change& change = *effect.change;
-  ASSIGN_OR_RETURN(const std::string move, Prepare(StatementKind::kMove, *change.table, change.shape));
-  ASSIGN_OR_RETURN(const std::string remove, Prepare(StatementKind::kDelete, *change.table, change.old_shape));
+  ASSIGN_OR_RETURN(const std::string move,
+                   Prepare(StatementKind::kMove, *change.table, change.shape));
+  ASSIGN_OR_RETURN(const std::string remove,
+                   Prepare(StatementKind::kDelete, *change.table, change.old_shape));
   binder_.Clear();
   binder_.AddRow(set, *change.shape, change.first_value);
   binder_.AddVersion(change);
@@ -223,7 +260,8 @@ absl::Status PgTarget::RunMove(const ChangeSet& set, const Effect& effect) {
 
 absl::Status PgTarget::RequireHidden(const ChangeSet& set, const Effect& effect) {
   const Change& change = *effect.change;
-  ASSIGN_OR_RETURN(const std::string name, Prepare(StatementKind::kIsHidden, *change.table, nullptr));
+  ASSIGN_OR_RETURN(const std::string name,
+                   Prepare(StatementKind::kIsHidden, *change.table, nullptr));
   binder_.Clear();
   binder_.AddKey(set, *effect.shape, effect.first_value);
   binder_.Add(*change.source);
@@ -233,8 +271,10 @@ absl::Status PgTarget::RequireHidden(const ChangeSet& set, const Effect& effect)
     ++hidden_;
     return absl::OkStatus();
   }
-  return absl::NotFoundError(absl::StrFormat(
-      "update_missing: the centre has no such row in %s, and the update does not carry its unchanged TOASTed columns", change.table->Name()));
+  return absl::NotFoundError(
+      absl::StrFormat("update_missing: the centre has no such row in %s, and the update does not "
+                      "carry its unchanged TOASTed columns",
+                      change.table->Name()));
 }
 
 absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
@@ -245,21 +285,29 @@ absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
       hex = "\\x";
       for (unsigned char c : letter.payload) hex += absl::StrFormat("%02x", c);
     }
-    const std::string numbers[] = {std::to_string(letter.epoch), std::to_string(letter.chunk), std::to_string(letter.row),
-                                   std::to_string(letter.hlc.value), std::to_string(letter.sequence)};
+    const std::string numbers[] = {std::to_string(letter.epoch), std::to_string(letter.chunk),
+                                   std::to_string(letter.row), std::to_string(letter.hlc.value),
+                                   std::to_string(letter.sequence)};
     const std::string committed = FormatRfc3339(letter.commit_us);
     const std::string position = letter.position.ToString();
     const std::string identity = letter.Identity();
-    RETURN_IF_ERROR(connection_
-                        .Execute("INSERT INTO pmoves_sync.dead_letter (source, kind, epoch, position, chunk, row_index, schema_name, table_name, operation, hlc, "
-                                 "committed_at, stream_sequence, subject, reason, sqlstate, message, payload, raw, identity) VALUES ($1, $2, $3, $4, $5, $6, "
-                                 "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT (identity) DO NOTHING",
-                                 {PgParam(letter.source), PgParam(letter.whole_message ? "message" : "row"), PgParam(numbers[0]), PgParam(position),
-                                  PgParam(numbers[1]), PgParam(numbers[2]), PgParam(letter.schema), PgParam(letter.table), PgParam(letter.operation),
-                                  PgParam(numbers[3]), letter.commit_us == 0 ? PgParam() : PgParam(committed), PgParam(numbers[4]),
-                                  PgParam(letter.subject), PgParam(letter.reason), PgParam(letter.sql_state), PgParam(letter.message),
-                                  is_text ? PgParam(letter.payload) : PgParam(), is_text ? PgParam() : PgParam(hex), PgParam(identity)})
-                        .status());
+    RETURN_IF_ERROR(
+        connection_
+            .Execute("INSERT INTO pmoves_sync.dead_letter (source, kind, epoch, position, chunk, "
+                     "row_index, schema_name, table_name, operation, hlc, "
+                     "committed_at, stream_sequence, subject, reason, sqlstate, message, payload, "
+                     "raw, identity) VALUES ($1, $2, $3, $4, $5, $6, "
+                     "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT "
+                     "(identity) DO NOTHING",
+                     {PgParam(letter.source), PgParam(letter.whole_message ? "message" : "row"),
+                      PgParam(numbers[0]), PgParam(position), PgParam(numbers[1]),
+                      PgParam(numbers[2]), PgParam(letter.schema), PgParam(letter.table),
+                      PgParam(letter.operation), PgParam(numbers[3]),
+                      letter.commit_us == 0 ? PgParam() : PgParam(committed), PgParam(numbers[4]),
+                      PgParam(letter.subject), PgParam(letter.reason), PgParam(letter.sql_state),
+                      PgParam(letter.message), is_text ? PgParam(letter.payload) : PgParam(),
+                      is_text ? PgParam() : PgParam(hex), PgParam(identity)})
+            .status());
   }
   return absl::OkStatus();
 }
@@ -268,21 +316,30 @@ absl::Status PgTarget::Advance(const std::vector<SourceProgress>& sources) {
   std::vector<std::string> rows;
   for (const SourceProgress& source : sources) {
     rows.push_back(absl::StrFormat(
-        "(%s, %d::bigint, '%s'::pg_lsn, %d::bigint, '%s'::pg_lsn, %d::bigint, %s, %d::bigint, %s, %s::timestamptz, %d::bigint, %d::bigint)",
-        SqlLiteral(source.source), source.old_epoch, source.old_position.ToString(), source.epoch, source.position.ToString(),
-        source.hlc.value, SqlLiteral(source.stream_created), source.sequence, SqlLiteral(source.origin),
-        source.commit_us == 0 ? "NULL" : "'" + FormatRfc3339(source.commit_us) + "'", source.transactions, source.changes));
+        "(%s, %d::bigint, '%s'::pg_lsn, %d::bigint, '%s'::pg_lsn, %d::bigint, %s, %d::bigint, %s, "
+        "%s::timestamptz, %d::bigint, %d::bigint)",
+        SqlLiteral(source.source), source.old_epoch, source.old_position.ToString(), source.epoch,
+        source.position.ToString(), source.hlc.value, SqlLiteral(source.stream_created),
+        source.sequence, SqlLiteral(source.origin),
+        source.commit_us == 0 ? "NULL" : "'" + FormatRfc3339(source.commit_us) + "'",
+        source.transactions, source.changes));
   }
   const std::string sql = absl::StrFormat(
-      "UPDATE pmoves_sync.source_position p SET epoch = s.epoch, position = s.position, hlc = GREATEST(p.hlc, s.hlc), stream_created = "
-      "s.created, stream_sequence = s.sequence, origin = s.origin, last_commit_at = COALESCE(s.committed, p.last_commit_at), applied_at = "
-      "clock_timestamp(), transactions = p.transactions + s.transactions, changes = p.changes + s.changes FROM (VALUES %s) AS s(source, "
-      "old_epoch, old_position, epoch, position, hlc, created, sequence, origin, committed, transactions, changes) WHERE p.source = s.source "
+      "UPDATE pmoves_sync.source_position p SET epoch = s.epoch, position = s.position, hlc = "
+      "GREATEST(p.hlc, s.hlc), stream_created = "
+      "s.created, stream_sequence = s.sequence, origin = s.origin, last_commit_at = "
+      "COALESCE(s.committed, p.last_commit_at), applied_at = "
+      "clock_timestamp(), transactions = p.transactions + s.transactions, changes = p.changes + "
+      "s.changes FROM (VALUES %s) AS s(source, "
+      "old_epoch, old_position, epoch, position, hlc, created, sequence, origin, committed, "
+      "transactions, changes) WHERE p.source = s.source "
       "AND p.epoch = s.old_epoch AND p.position = s.old_position",
       absl::StrJoin(rows, ", "));
   ASSIGN_OR_RETURN(const PgRows updated, connection_.Execute(sql));
   if (updated.affected() != static_cast<int64_t>(sources.size())) {
-    return absl::AbortedError("fenced: the position of a source is not where this worker left it; another one applies it");
+    return absl::AbortedError(
+        "fenced: the position of a source is not where this worker left it; another one applies "
+        "it");
   }
   return absl::OkStatus();
 }

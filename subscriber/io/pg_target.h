@@ -1,13 +1,16 @@
-// PgTarget: APPLY. Writes planned changes, dead letters and positions into the centre, in one transaction of one connection.
+// PgTarget: APPLY. Writes planned changes, dead letters and positions into the centre, in one
+// transaction of one connection.
 //
 // In the flow:  worker -> PgTarget -> central Postgres
 //
-// Big groups are copied into a temporary stage and merged by one statement; small ones run as prepared statements in libpq's pipeline mode (one round trip for
-// all). Both run the same SQL (merge_sql).
-// Invariant:    rows, tombstones, dead letters and positions commit together or not at all (promise S1). Commit is only reached when every
-//               position row was exactly where the caller thought it was: a zombie worker is fenced by that even without its lock.
-// Errors:       statuses carry SQLSTATEs; ReactionTo says what follows. kAborted "fenced": somebody else moved the position.
-// Thread:       one worker.
+// Big groups are copied into a temporary stage and merged by one statement; small ones run as
+// prepared statements in libpq's pipeline mode (one round trip for all). Both run the same SQL
+// (merge_sql). Invariant:    rows, tombstones, dead letters and positions commit together or not at
+// all (promise S1). Commit is only reached when every
+//               position row was exactly where the caller thought it was: a zombie worker is fenced
+//               by that even without its lock.
+// Errors:       statuses carry SQLSTATEs; ReactionTo says what follows. kAborted "fenced": somebody
+// else moved the position. Thread:       one worker.
 #ifndef PMOVES_SUBSCRIBER_IO_PG_TARGET_H_
 #define PMOVES_SUBSCRIBER_IO_PG_TARGET_H_
 
@@ -39,16 +42,18 @@ struct SourceProgress {
   Lsn old_position;
   uint32_t epoch = 0;
   Lsn position;
-  Hlc hlc;                    // highest version in it; the row keeps the maximum
+  Hlc hlc;  // highest version in it; the row keeps the maximum
   std::string stream_created;
-  uint64_t sequence = 0;      // stream sequence of the last message taken: a hint where to start reading
+  uint64_t sequence =
+      0;  // stream sequence of the last message taken: a hint where to start reading
   std::string origin;
-  int64_t commit_us = 0;      // commit time of the newest transaction; 0: none
+  int64_t commit_us = 0;  // commit time of the newest transaction; 0: none
   int64_t transactions = 0;
   int64_t changes = 0;
 };
 
-// Connection options of a session that applies: pinned text format, replica role, timeouts, plans that never scan a big table for a small stage.
+// Connection options of a session that applies: pinned text format, replica role, timeouts, plans
+// that never scan a big table for a small stage.
 PgOptions TargetSessionOptions(const SubscriberConfig& config, const std::string& application_name);
 
 class PgTarget {
@@ -56,9 +61,11 @@ class PgTarget {
   explicit PgTarget(PgConnection& connection) : connection_(connection) {}
 
   absl::Status Begin();
-  // Applies changes [begin, end): all or an error (the transaction is then aborted, unless a savepoint is rolled back to).
+  // Applies changes [begin, end): all or an error (the transaction is then aborted, unless a
+  // savepoint is rolled back to).
   absl::Status Apply(ChangeSet* set, size_t begin, size_t end);
-  // The same inside a savepoint, so that an error leaves the transaction usable with nothing of the range written.
+  // The same inside a savepoint, so that an error leaves the transaction usable with nothing of the
+  // range written.
   absl::Status ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end);
   absl::Status AddDeadLetters(const std::vector<DeadLetter>& letters);
   absl::Status Advance(const std::vector<SourceProgress>& sources);
@@ -71,31 +78,45 @@ class PgTarget {
   int64_t hidden() const { return hidden_; }
 
  private:
-  enum class StatementKind { kUpsert, kDelete, kPartial, kMove, kIsHidden, kTruncateOwn, kTruncateAll, kStageUpsert, kStageDelete };
-  using StatementKey = std::tuple<const TargetTable*, StatementKind, int>;   // and the shape's id
+  enum class StatementKind {
+    kUpsert,
+    kDelete,
+    kPartial,
+    kMove,
+    kIsHidden,
+    kTruncateOwn,
+    kTruncateAll,
+    kStageUpsert,
+    kStageDelete
+  };
+  using StatementKey = std::tuple<const TargetTable*, StatementKind, int>;  // and the shape's id
 
   absl::Status LockTables(const ChangeSet& set, size_t begin, size_t end);
   absl::Status RunStep(const ChangeSet& set, const MergeStep& step);
   absl::Status RunStaged(const ChangeSet& set, const EffectGroup& group);
   absl::Status RunRows(const ChangeSet& set, const std::vector<const EffectGroup*>& groups);
   absl::Status SendRow(const ChangeSet& set, const Effect& effect);
-  absl::Status ReadPipeline(const std::vector<const Effect*>& sent, std::vector<const Effect*>* untouched);
+  absl::Status ReadPipeline(const std::vector<const Effect*>& sent,
+                            std::vector<const Effect*>* untouched);
   absl::Status RunMove(const ChangeSet& set, const Effect& effect);
   absl::Status RunTruncate(const Effect& effect);
   // kNotFound when the row that a partial update needs is not there.
   absl::Status RequireHidden(const ChangeSet& set, const Effect& effect);
-  absl::StatusOr<std::string> Prepare(StatementKind kind, const TargetTable& table, const Shape* shape, const std::string& stage = "");
+  absl::StatusOr<std::string> Prepare(StatementKind kind, const TargetTable& table,
+                                      const Shape* shape, const std::string& stage = "");
   absl::StatusOr<PgRows> RunPrepared(const std::string& name);
   absl::StatusOr<std::string> Stage(const TargetTable& table, const Shape& shape);
-  absl::Status CopyEffects(const ChangeSet& set, const EffectGroup& group, const std::string& stage);
+  absl::Status CopyEffects(const ChangeSet& set, const EffectGroup& group,
+                           const std::string& stage);
   void ForgetUncommittedStages();
 
   PgConnection& connection_;
   std::map<StatementKey, std::string> prepared_;
-  std::map<std::pair<const TargetTable*, int>, std::string> stages_;   // existing temporary tables, by table and shape
-  std::set<std::string> new_stages_;                                   // made in this transaction: gone if it rolls back
-  std::set<std::string> dirty_stages_;                                 // filled in this transaction
-  std::map<uint32_t, bool> locks_;                                     // table oid -> exclusive, taken in this transaction
+  std::map<std::pair<const TargetTable*, int>, std::string>
+      stages_;                          // existing temporary tables, by table and shape
+  std::set<std::string> new_stages_;    // made in this transaction: gone if it rolls back
+  std::set<std::string> dirty_stages_;  // filled in this transaction
+  std::map<uint32_t, bool> locks_;      // table oid -> exclusive, taken in this transaction
   RowBinder binder_;
   std::string copy_buffer_;
   int next_name_ = 0;

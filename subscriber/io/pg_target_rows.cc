@@ -1,4 +1,5 @@
-// The two ways rows reach the centre: COPY into a stage, and prepared statements in a pipeline. See pg_target.h.
+// The two ways rows reach the centre: COPY into a stage, and prepared statements in a pipeline. See
+// pg_target.h.
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -10,7 +11,8 @@
 namespace pmoves {
 namespace {
 
-// Pipelines are cut after so many rows, so that neither side's socket buffer can fill while the other waits.
+// Pipelines are cut after so many rows, so that neither side's socket buffer can fill while the
+// other waits.
 constexpr size_t kPipelineRows = 256;
 constexpr size_t kCopyChunkBytes = 64 * 1024;
 
@@ -19,11 +21,20 @@ void AppendCopyText(std::string_view text, std::string* out) {
   for (size_t i = 0; i < text.size(); ++i) {
     char escaped = 0;
     switch (text[i]) {
-      case '\\': escaped = '\\'; break;
-      case '\n': escaped = 'n'; break;
-      case '\r': escaped = 'r'; break;
-      case '\t': escaped = 't'; break;
-      default: continue;
+      case '\\':
+        escaped = '\\';
+        break;
+      case '\n':
+        escaped = 'n';
+        break;
+      case '\r':
+        escaped = 'r';
+        break;
+      case '\t':
+        escaped = 't';
+        break;
+      default:
+        continue;
     }
     out->append(text.substr(clean, i - clean));
     out->push_back('\\');
@@ -35,12 +46,14 @@ void AppendCopyText(std::string_view text, std::string* out) {
 
 }  // namespace
 
-absl::Status PgTarget::CopyEffects(const ChangeSet& set, const EffectGroup& group, const std::string& stage) {
+absl::Status PgTarget::CopyEffects(const ChangeSet& set, const EffectGroup& group,
+                                   const std::string& stage) {
   PgResultPtr started(PQexec(connection_.raw(), CopyIntoStage(stage).c_str()));
   if (PQresultStatus(started.get()) != PGRES_COPY_IN) return connection_.ErrorOf(started.get());
   bool sent = true;
   auto flush = [this, &sent] {
-    sent = sent && PQputCopyData(connection_.raw(), copy_buffer_.data(), static_cast<int>(copy_buffer_.size())) == 1;
+    sent = sent && PQputCopyData(connection_.raw(), copy_buffer_.data(),
+                                 static_cast<int>(copy_buffer_.size())) == 1;
     copy_buffer_.clear();
     if (copy_buffer_.capacity() > (size_t{8} << 20)) copy_buffer_.shrink_to_fit();
   };
@@ -74,10 +87,12 @@ absl::Status PgTarget::CopyEffects(const ChangeSet& set, const EffectGroup& grou
   PgResultPtr result(PQgetResult(connection_.raw()));
   while (PgResultPtr rest{PQgetResult(connection_.raw())}) {
   }
-  return PQresultStatus(result.get()) == PGRES_COMMAND_OK ? absl::OkStatus() : connection_.ErrorOf(result.get());
+  return PQresultStatus(result.get()) == PGRES_COMMAND_OK ? absl::OkStatus()
+                                                          : connection_.ErrorOf(result.get());
 }
 
-absl::Status PgTarget::RunRows(const ChangeSet& set, const std::vector<const EffectGroup*>& groups) {
+absl::Status PgTarget::RunRows(const ChangeSet& set,
+                               const std::vector<const EffectGroup*>& groups) {
   // Prepared before the pipeline starts: preparing waits for its answer.
   for (const EffectGroup* group : groups) {
     const StatementKind kind = group->kind == ChangeKind::kDelete    ? StatementKind::kDelete
@@ -117,13 +132,15 @@ absl::Status PgTarget::SendRow(const ChangeSet& set, const Effect& effect) {
   binder_.Clear();
   binder_.AddRow(set, *effect.shape, effect.first_value);
   binder_.AddVersion(*effect.change);
-  if (PQsendQueryPrepared(connection_.raw(), name.c_str(), binder_.size(), binder_.Pointers(), nullptr, nullptr, 0) != 1) {
+  if (PQsendQueryPrepared(connection_.raw(), name.c_str(), binder_.size(), binder_.Pointers(),
+                          nullptr, nullptr, 0) != 1) {
     return connection_.ErrorOf(nullptr);
   }
   return absl::OkStatus();
 }
 
-absl::Status PgTarget::ReadPipeline(const std::vector<const Effect*>& sent, std::vector<const Effect*>* untouched) {
+absl::Status PgTarget::ReadPipeline(const std::vector<const Effect*>& sent,
+                                    std::vector<const Effect*>* untouched) {
   if (PQpipelineSync(connection_.raw()) != 1) return connection_.ErrorOf(nullptr);
   absl::Status first_error;
   for (const Effect* effect : sent) {
@@ -139,8 +156,10 @@ absl::Status PgTarget::ReadPipeline(const std::vector<const Effect*>& sent, std:
     }
   }
   PgResultPtr sync(PQgetResult(connection_.raw()));
-  if (PQresultStatus(sync.get()) != PGRES_PIPELINE_SYNC && first_error.ok()) first_error = connection_.ErrorOf(sync.get());
-  if (PQexitPipelineMode(connection_.raw()) != 1 && first_error.ok()) first_error = connection_.ErrorOf(nullptr);
+  if (PQresultStatus(sync.get()) != PGRES_PIPELINE_SYNC && first_error.ok())
+    first_error = connection_.ErrorOf(sync.get());
+  if (PQexitPipelineMode(connection_.raw()) != 1 && first_error.ok())
+    first_error = connection_.ErrorOf(nullptr);
   return first_error;
 }
 

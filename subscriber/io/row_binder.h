@@ -1,5 +1,5 @@
-// RowBinder: the parameters of one prepared statement, as NUL-terminated text for libpq. Reused from row to row.
-// Thread: its owner's.
+// RowBinder: the parameters of one prepared statement, as NUL-terminated text for libpq. Reused
+// from row to row. Thread: its owner's.
 #ifndef PMOVES_SUBSCRIBER_IO_ROW_BINDER_H_
 #define PMOVES_SUBSCRIBER_IO_ROW_BINDER_H_
 
@@ -34,10 +34,12 @@ class RowBinder {
   }
   // The written columns of a row of `shape`.
   void AddRow(const ChangeSet& set, const Shape& shape, size_t first_value) {
-    for (int written : shape.written) AddValue(set, set.values[first_value + static_cast<size_t>(written)]);
+    for (int written : shape.written)
+      AddValue(set, set.values[first_value + static_cast<size_t>(written)]);
   }
   void AddKey(const ChangeSet& set, const Shape& shape, size_t first_value) {
-    for (int position : shape.key) AddValue(set, set.values[first_value + static_cast<size_t>(position)]);
+    for (int position : shape.key)
+      AddValue(set, set.values[first_value + static_cast<size_t>(position)]);
   }
   // source, committed, version: the last parameters of every row statement of merge_sql.
   void AddVersion(const Change& change) {
@@ -48,7 +50,8 @@ class RowBinder {
   // Pointers for libpq; valid until the next Add or Clear.
   const char* const* Pointers() {
     pointers_.clear();
-    for (ptrdiff_t offset : offsets_) pointers_.push_back(offset < 0 ? nullptr : text_.data() + offset);
+    for (ptrdiff_t offset : offsets_)
+      pointers_.push_back(offset < 0 ? nullptr : text_.data() + offset);
     return pointers_.data();
   }
   int size() const { return static_cast<int>(offsets_.size()); }

@@ -10,7 +10,9 @@ namespace pmoves {
 namespace {
 
 std::string TimestampOrNull(absl::Time time) {
-  return time == absl::InfinitePast() ? "NULL::timestamptz" : "'" + FormatRfc3339(absl::ToUnixMicros(time)) + "'::timestamptz";
+  return time == absl::InfinitePast()
+             ? "NULL::timestamptz"
+             : "'" + FormatRfc3339(absl::ToUnixMicros(time)) + "'::timestamptz";
 }
 
 }  // namespace
@@ -21,27 +23,35 @@ absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
     for (const TableConfig& table : tables_) {
       auto activity = source.tables.find(table.table);
       const bool active = activity != source.tables.end();
-      const bool blocked = source.blocked && (source.blocked_table.empty() || source.blocked_table == table.table);
-      const char* status = blocked ? "blocked" : (active && activity->second.set_aside > 0) ? "set_aside" : "ok";
-      rows.push_back(absl::StrFormat("(%s, %s, %s, '%s', %d::bigint, %s, %s)", SqlLiteral(source.source), SqlLiteral(table.table),
-                                     active ? TimestampOrNull(source.applied_at) : "NULL::timestamptz", status, source.pending,
-                                     source.reason.empty() ? "NULL::text" : SqlLiteral(source.reason) + "::text", TimestampOrNull(source.last_seen)));
+      const bool blocked =
+          source.blocked && (source.blocked_table.empty() || source.blocked_table == table.table);
+      const char* status = blocked                                      ? "blocked"
+                           : (active && activity->second.set_aside > 0) ? "set_aside"
+                                                                        : "ok";
+      rows.push_back(absl::StrFormat(
+          "(%s, %s, %s, '%s', %d::bigint, %s, %s)", SqlLiteral(source.source),
+          SqlLiteral(table.table),
+          active ? TimestampOrNull(source.applied_at) : "NULL::timestamptz", status, source.pending,
+          source.reason.empty() ? "NULL::text" : SqlLiteral(source.reason) + "::text",
+          TimestampOrNull(source.last_seen)));
     }
   }
+  if (rows.empty()) return absl::OkStatus();
   RETURN_IF_ERROR(connection_.Execute("BEGIN; SET LOCAL synchronous_commit = on").status());
-  // Something must be written, or the commit would not wait for the disk.
-  absl::Status status = connection_.Execute("SELECT pg_current_xact_id()").status();
-  if (status.ok() && !rows.empty()) {
-    status = connection_
-                 .Execute(absl::StrFormat(
-                     "INSERT INTO pmoves_sync.sync_status AS t (service_name, table_name, last_sync_at, last_sync_status, pending_records, last_error, "
-                     "last_seen_at) SELECT * FROM (VALUES %s) s ON CONFLICT (service_name, table_name) DO UPDATE SET last_sync_at = "
-                     "COALESCE(EXCLUDED.last_sync_at, t.last_sync_at), last_sync_status = EXCLUDED.last_sync_status, pending_records = "
-                     "EXCLUDED.pending_records, last_error = COALESCE(EXCLUDED.last_error, t.last_error), last_seen_at = "
-                     "GREATEST(EXCLUDED.last_seen_at, t.last_seen_at), updated_at = now()",
-                     absl::StrJoin(rows, ", ")))
-                 .status();
-  }
+  absl::Status status =
+      connection_
+          .Execute(
+              absl::StrFormat("INSERT INTO pmoves_sync.sync_status AS t (service_name, table_name, "
+                              "last_sync_at, last_sync_status, pending_records, last_error, "
+                              "last_seen_at) SELECT * FROM (VALUES %s) s ON CONFLICT "
+                              "(service_name, table_name) DO UPDATE SET last_sync_at = "
+                              "COALESCE(EXCLUDED.last_sync_at, t.last_sync_at), last_sync_status = "
+                              "EXCLUDED.last_sync_status, pending_records = "
+                              "EXCLUDED.pending_records, last_error = "
+                              "COALESCE(EXCLUDED.last_error, t.last_error), last_seen_at = "
+                              "GREATEST(EXCLUDED.last_seen_at, t.last_seen_at), updated_at = now()",
+                              absl::StrJoin(rows, ", ")))
+          .status();
   if (!status.ok()) {
     connection_.Rollback();
     return status;
@@ -53,8 +63,10 @@ absl::Status StatusWriter::Expect(const std::vector<std::string>& sources) {
   for (const std::string& source : sources) {
     for (const TableConfig& table : tables_) {
       RETURN_IF_ERROR(connection_
-                          .Execute("INSERT INTO pmoves_sync.sync_status (service_name, table_name) SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM "
-                                   "pmoves_sync.sync_status WHERE service_name = $1 AND table_name = $2) ON CONFLICT DO NOTHING",
+                          .Execute("INSERT INTO pmoves_sync.sync_status (service_name, table_name) "
+                                   "SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM "
+                                   "pmoves_sync.sync_status WHERE service_name = $1 AND table_name "
+                                   "= $2) ON CONFLICT DO NOTHING",
                                    {PgParam(source), PgParam(table.table)})
                           .status());
     }
@@ -63,21 +75,30 @@ absl::Status StatusWriter::Expect(const std::vector<std::string>& sources) {
 }
 
 absl::StatusOr<int64_t> StatusWriter::RefreshFailures() {
-  RETURN_IF_ERROR(connection_
-                      .Execute("WITH failures AS (SELECT source, table_name, count(*) AS n FROM pmoves_sync.dead_letter WHERE state = 'open' GROUP BY 1, 2) "
-                               "UPDATE pmoves_sync.sync_status s SET failed_records = COALESCE(f.n, 0) FROM pmoves_sync.sync_status x LEFT JOIN failures f ON "
-                               "f.source = x.service_name AND f.table_name = x.table_name WHERE s.service_name = x.service_name AND s.table_name = "
-                               "x.table_name AND s.failed_records <> COALESCE(f.n, 0)")
-                      .status());
-  ASSIGN_OR_RETURN(const PgRows total, connection_.Execute("SELECT count(*) FROM pmoves_sync.dead_letter WHERE state = 'open'"));
+  RETURN_IF_ERROR(
+      connection_
+          .Execute("WITH failures AS (SELECT source, table_name, count(*) AS n FROM "
+                   "pmoves_sync.dead_letter WHERE state = 'open' GROUP BY 1, 2) "
+                   "UPDATE pmoves_sync.sync_status s SET failed_records = COALESCE(f.n, 0) FROM "
+                   "pmoves_sync.sync_status x LEFT JOIN failures f ON "
+                   "f.source = x.service_name AND f.table_name = x.table_name WHERE s.service_name "
+                   "= x.service_name AND s.table_name = "
+                   "x.table_name AND s.failed_records <> COALESCE(f.n, 0)")
+          .status());
+  ASSIGN_OR_RETURN(
+      const PgRows total,
+      connection_.Execute("SELECT count(*) FROM pmoves_sync.dead_letter WHERE state = 'open'"));
   return total.Int(0, 0);
 }
 
 absl::Status StatusWriter::CollectTombstones() {
   return connection_
-      .Execute("DELETE FROM pmoves_sync.tombstone d USING (SELECT relation, key FROM pmoves_sync.tombstone WHERE recorded_at < now() - interval '1 hour' AND "
-               "version < (SELECT min(hlc) FROM pmoves_sync.source_position) ORDER BY recorded_at LIMIT 10000 FOR UPDATE SKIP LOCKED) old "
-               "WHERE d.relation = old.relation AND d.key = old.key")
+      .Execute(
+          "DELETE FROM pmoves_sync.tombstone d USING (SELECT relation, key FROM "
+          "pmoves_sync.tombstone WHERE recorded_at < now() - interval '1 hour' AND "
+          "version < (SELECT min(hlc) FROM pmoves_sync.source_position) ORDER BY recorded_at LIMIT "
+          "10000 FOR UPDATE SKIP LOCKED) old "
+          "WHERE d.relation = old.relation AND d.key = old.key")
       .status();
 }
 

@@ -1,9 +1,11 @@
-// StatusWriter: keeps pmoves_sync.sync_status, and makes what was committed durable before it is reported.
+// StatusWriter: keeps pmoves_sync.sync_status, and makes what was committed durable before it is
+// reported.
 //
-// In the flow:  FleetState -> StatusWriter -> sync_status; afterwards the coordinator reports applied positions to the edges
-// Workers commit with synchronous_commit = off. This session commits with it on, and its commit record lies behind all earlier ones in the WAL: once it returns, every
-// position that a worker had committed before is on disk too. So positions may be reported (and messages purged) exactly after Write().
-// Thread:       coordinator.
+// In the flow:  FleetState -> StatusWriter -> sync_status; afterwards the coordinator reports
+// applied positions to the edges Workers commit with synchronous_commit = off. This session commits
+// with it on, and its commit record lies behind all earlier ones in the WAL: once it returns, every
+// position that a worker had committed before is on disk too. So positions may be reported (and
+// messages purged) exactly after Write(). Thread:       coordinator.
 #ifndef PMOVES_SUBSCRIBER_IO_STATUS_WRITER_H_
 #define PMOVES_SUBSCRIBER_IO_STATUS_WRITER_H_
 
@@ -22,7 +24,8 @@ namespace pmoves {
 
 class StatusWriter {
  public:
-  StatusWriter(PgConnection& connection, const std::vector<TableConfig>& tables) : connection_(connection), tables_(tables) {}
+  StatusWriter(PgConnection& connection, const std::vector<TableConfig>& tables)
+      : connection_(connection), tables_(tables) {}
 
   // One synchronous commit with the state of these sources.
   absl::Status Write(const std::vector<SourceState>& sources);
@@ -30,7 +33,8 @@ class StatusWriter {
   absl::Status Expect(const std::vector<std::string>& sources);
   // Open dead letters by (source, table), kept in failed_records; the total is returned.
   absl::StatusOr<int64_t> RefreshFailures();
-  // Tombstones that every source has passed go, a bounded number at a time: a source's later changes are all newer than its applied version.
+  // Tombstones that every source has passed go, a bounded number at a time: a source's later
+  // changes are all newer than its applied version.
   absl::Status CollectTombstones();
 
  private:

@@ -83,12 +83,14 @@ class Ours:
 
     def stop(self):
         # The publisher must tell the slot what was applied, or its next start reads the same WAL again.
-        end = self._edge.value("SELECT pg_current_wal_lsn()")
-        wait_until(lambda: self._edge.value("SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s",
-                                            (end, self.slot)), "our slot is confirmed", 120, 0.1)
+        wait_until(self._all_confirmed, "all that was published is confirmed", 120, 0.1)
         self.publisher.terminate()
         self.subscriber.terminate()
         wait_until(lambda: not _slot_pid(self._edge, self.slot), "our slot is free", 60)
+
+    def _all_confirmed(self):
+        metrics = self.publisher.metrics()
+        return metrics["pmoves_sync_source_confirmed_lsn_bytes"] >= metrics["pmoves_sync_source_published_lsn_bytes"]
 
     def processes(self):
         backends = self._centre.query("SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"

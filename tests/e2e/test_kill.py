@@ -58,7 +58,7 @@ def test_kill_nine_at_random_moments_loses_nothing_and_doubles_nothing(new_pair)
     fleet.wait_caught_up()
     checker = PositionChecker(fleet.edge)
     with LawReader(fleet.centre.db).running() as reader, checker.running():
-        with Load(fleet.edge.db, writers=4, seed=seed, pace=0.002) as load:
+        with Load(fleet.edge.db, writers=4, seed=seed, pace=0.01) as load:
             killed = torment(fleet, random.Random(seed), FAULT_SECONDS)
             wait_until(lambda before=load.committed: load.committed > before, 30, "writers go on", fleet.diagnose)
         fleet.wait_caught_up(120)

@@ -2,12 +2,14 @@
 
 import random
 import threading
+import time
 
 import psycopg2
 
 from harness import Ticker
 
-ACCOUNTS, BALANCE, TOKENS, PAD_ROWS, BULK_ROWS = 100, 1000, 60, 40, 25_000
+ACCOUNTS, BALANCE, TOKENS, PAD_ROWS, BULK_ROWS = 100, 1000, 60, 40, 12_000
+BULK_EVERY = 6.0   # seconds
 
 # Every row carries a `rev` that no other state of any row has, so the centre can be asked whether something was applied twice.
 SCHEMA = """
@@ -61,6 +63,7 @@ class Writer(threading.Thread):
         self._random = random.Random(f"{seed}/{number}")
         self._pace = pace
         self._stop_asked = threading.Event()
+        self._next_bulk = 0.0
         self.committed = 0
         self.error = None
 
@@ -94,6 +97,10 @@ class Writer(threading.Thread):
             raise self.error
 
     def _transaction(self, cursor):
+        if self._number == 0 and time.monotonic() > self._next_bulk:
+            self._next_bulk = time.monotonic() + BULK_EVERY
+            self._bulk(cursor)
+            return
         choice = self._random.random()
         if choice < 0.35:
             self._pair(cursor)
@@ -103,10 +110,8 @@ class Writer(threading.Thread):
             self._move_token(cursor)
         elif choice < 0.97:
             self._items(cursor)
-        elif choice < 0.995 or self._number != 0:
-            self._new_pad(cursor)
         else:
-            self._bulk(cursor)
+            self._new_pad(cursor)
 
     def _pair(self, cursor):
         """The same counter in two tables; old pairs go in the same transaction."""

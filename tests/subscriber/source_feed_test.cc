@@ -1,9 +1,9 @@
 #include "subscriber/source_feed.h"
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "tests/testing/status_matchers.h"
 
@@ -14,7 +14,8 @@ class SourceFeedTest : public testing::Test {
  protected:
   SourceFeedTest() { feed_.Reset(1, Lsn{100}); }
 
-  FetchedMessage Message(uint64_t previous, uint64_t position, uint32_t chunk, bool last, std::string body = "x") {
+  FetchedMessage Message(uint64_t previous, uint64_t position, uint32_t chunk, bool last,
+                         std::string body = "x") {
     proto::Envelope envelope;
     envelope.source = "edge";
     envelope.epoch = 1;
@@ -80,7 +81,8 @@ TEST_F(SourceFeedTest, ADuplicateIsCountedAndLeftOut) {
 }
 
 TEST_F(SourceFeedTest, AMissingStretchIsDataLossThatNamesIt) {
-  EXPECT_THAT(feed_.Accept(Message(110, 120, 0, true)), StatusIs(absl::StatusCode::kDataLoss, testing::HasSubstr("0/64 and 0/6E")));
+  EXPECT_THAT(feed_.Accept(Message(110, 120, 0, true)),
+              StatusIs(absl::StatusCode::kDataLoss, testing::HasSubstr("0/64 and 0/6E")));
 }
 
 TEST_F(SourceFeedTest, GarbageAndForgeriesAreSetAsideBetweenTransactions) {

@@ -2,7 +2,9 @@
 // JetStreamSink (tests/contract/message_sink_test.cc).
 //
 // Acks are decided when a message is published and handed out by TakeAcks, unless the stream holds
-// them back. Thread: one.
+// them back.
+//
+// Thread: one.
 #ifndef PMOVES_TESTS_TESTING_FAKE_SINK_H_
 #define PMOVES_TESTS_TESTING_FAKE_SINK_H_
 

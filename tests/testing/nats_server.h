@@ -2,8 +2,9 @@
 // real one can have.
 //
 // Its store lives in a fresh temporary directory; server and directory are gone with this object,
-// the server also when the test process dies. Thread: one (the one that started it: the server gets
-// SIGKILL when that thread ends).
+// the server also when the test process dies.
+//
+// Thread: one, the one that started it: the server gets SIGKILL when that thread ends.
 #ifndef PMOVES_TESTS_TESTING_NATS_SERVER_H_
 #define PMOVES_TESTS_TESTING_NATS_SERVER_H_
 

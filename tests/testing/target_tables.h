@@ -35,7 +35,8 @@ class ChangeBuilder {
 
   using Text = std::optional<std::string>;
   // columns: indexes into the table; the first must be the key (column 0).
-  Change& Add(ChangeKind kind, const std::string& source, int64_t hlc, std::vector<int> columns, const std::vector<Text>& values) {
+  Change& Add(ChangeKind kind, const std::string& source, int64_t hlc, std::vector<int> columns,
+              const std::vector<Text>& values) {
     Change change;
     change.table = table_;
     change.source = Intern(source);
@@ -61,13 +62,17 @@ class ChangeBuilder {
     set_->changes.push_back(change);
     return set_->changes.back();
   }
-  Change& Whole(const std::string& source, int64_t hlc, const std::string& id, const std::string& status, const std::string& output = "out") {
+  Change& Whole(const std::string& source, int64_t hlc, const std::string& id,
+                const std::string& status, const std::string& output = "out") {
     return Add(ChangeKind::kWhole, source, hlc, {0, 1, 2}, {id, status, output});
   }
-  Change& Partial(const std::string& source, int64_t hlc, const std::string& id, const std::string& status) {
+  Change& Partial(const std::string& source, int64_t hlc, const std::string& id,
+                  const std::string& status) {
     return Add(ChangeKind::kPartial, source, hlc, {0, 1}, {id, status});
   }
-  Change& Delete(const std::string& source, int64_t hlc, const std::string& id) { return Add(ChangeKind::kDelete, source, hlc, {0}, {id}); }
+  Change& Delete(const std::string& source, int64_t hlc, const std::string& id) {
+    return Add(ChangeKind::kDelete, source, hlc, {0}, {id});
+  }
 
  private:
   static const std::string* Intern(const std::string& source) {

@@ -95,6 +95,15 @@ TEST(ConfigurationPage, HasEveryOptionOfTheSubscriberAndNoOther) {
                      &LoadSubscriberConfig));
 }
 
+TEST(ConfigurationExamples, AreValid) {
+  auto publisher = ConfigSource::Open(PMOVES_EXAMPLES "/publisher.yaml", {});
+  ASSERT_THAT(publisher, IsOk());
+  EXPECT_THAT(LoadPublisherConfig(publisher->get()), IsOk());
+  auto subscriber = ConfigSource::Open(PMOVES_EXAMPLES "/subscriber.yaml", {});
+  ASSERT_THAT(subscriber, IsOk());
+  EXPECT_THAT(LoadSubscriberConfig(subscriber->get()), IsOk());
+}
+
 TEST(ConfigurationPage, HasEveryNameOfTheServices) {
   const std::map<std::string, std::string> environment = {
       {"SUPABASE_MODE", "standalone"},

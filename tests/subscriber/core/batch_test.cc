@@ -1,13 +1,14 @@
-// Net effects: what one batch does to a key must be what applying its changes one by one, in any order, would do.
+// Net effects: what one batch does to a key must be what applying its changes one by one, in any
+// order, would do.
 #include "subscriber/core/batch.h"
+
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <random>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "tests/testing/target_tables.h"
 
@@ -26,10 +27,12 @@ std::string Describe(const ChangeSet& set, const std::vector<MergeStep>& steps) 
         if (effect.shape != nullptr) {
           for (size_t i = 0; i < effect.shape->columns.size(); ++i) {
             const Value& value = set.values[effect.first_value + i];
-            one += (i == 0 ? " " : "/") + (value.is_null ? std::string("null") : std::string(set.Text(value)));
+            one += (i == 0 ? " " : "/") +
+                   (value.is_null ? std::string("null") : std::string(set.Text(value)));
           }
         }
-        effects.push_back(one + "@" + std::to_string(effect.change->hlc.value) + *effect.change->source);
+        effects.push_back(one + "@" + std::to_string(effect.change->hlc.value) +
+                          *effect.change->source);
       }
     }
     std::sort(effects.begin(), effects.end());
@@ -112,7 +115,8 @@ TEST_F(BatchTest, GroupsAreSortedByKeySoThatWorkersLockInOneOrder) {
   auto steps = PlanMerge(&set_, 0, set_.changes.size());
   ASSERT_EQ(steps.size(), 1u);
   std::string order;
-  for (const Effect& effect : steps[0][0].effects) order += set_.Text(set_.values[effect.first_value]);
+  for (const Effect& effect : steps[0][0].effects)
+    order += set_.Text(set_.values[effect.first_value]);
   EXPECT_EQ(order, "1359");
 }
 
@@ -126,7 +130,8 @@ struct Model {
     bool operator==(const Row&) const = default;
   };
   std::map<std::string, Row> rows;
-  void Apply(const std::string& key, bool dead, int64_t hlc, const std::string& source, const std::string& status) {
+  void Apply(const std::string& key, bool dead, int64_t hlc, const std::string& source,
+             const std::string& status) {
     Row& row = rows[key];
     if (std::pair(hlc, source) <= std::pair(row.hlc, row.source)) return;
     row = {hlc, source, dead, dead ? "" : status};
@@ -144,18 +149,22 @@ TEST_F(BatchTest, AnyOrderAnyCutsAnyRepetitionGiveOneFinalState) {
     for (int i = 0; i < count; ++i) {
       const std::string key = std::to_string(random() % 3);
       const std::string source(1, static_cast<char>('a' + random() % 3));
-      const int64_t hlc = 1 + static_cast<int64_t>(random() % 6) * 10 + (source[0] - 'a') + i * 100 * (random() % 2);
+      const int64_t hlc = 1 + static_cast<int64_t>(random() % 6) * 10 + (source[0] - 'a') +
+                          i * 100 * (random() % 2);
       const bool dead = random() % 3 == 0;
       const std::string status = source + std::to_string(hlc);
-      if (dead) build_.Delete(source, hlc, key);
-      else build_.Whole(source, hlc, key, status);
+      if (dead)
+        build_.Delete(source, hlc, key);
+      else
+        build_.Whole(source, hlc, key, status);
       want.Apply(key, dead, hlc, source, status);
     }
     // Equal versions must mean equal content, as in life: a source gives a version once.
     std::map<std::pair<std::string, int64_t>, std::string> seen;
     bool clash = false;
     for (const Change& change : set_.changes) {
-      const std::string content = std::string(set_.Key(change)) + (change.kind == ChangeKind::kDelete ? "D" : "W");
+      const std::string content =
+          std::string(set_.Key(change)) + (change.kind == ChangeKind::kDelete ? "D" : "W");
       auto [it, fresh] = seen.try_emplace({*change.source, change.hlc.value}, content);
       clash = clash || (!fresh && it->second != content);
     }
@@ -170,7 +179,8 @@ TEST_F(BatchTest, AnyOrderAnyCutsAnyRepetitionGiveOneFinalState) {
           for (const EffectGroup& group : step) {
             for (const Effect& effect : group.effects) {
               const bool dead = effect.kind == ChangeKind::kDelete;
-              got.Apply(std::string(set_.Text(set_.values[effect.first_value])), dead, effect.change->hlc.value, *effect.change->source,
+              got.Apply(std::string(set_.Text(set_.values[effect.first_value])), dead,
+                        effect.change->hlc.value, *effect.change->source,
                         dead ? "" : std::string(set_.Text(set_.values[effect.first_value + 1])));
             }
           }

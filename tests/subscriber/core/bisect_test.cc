@@ -1,10 +1,11 @@
-// Goal: every good change is written exactly once and every bad one is named, whatever the mix. Method: a target that refuses ranges holding a bad index.
+// Goal: every good change is written exactly once and every bad one is named, whatever the mix.
+// Method: a target that refuses ranges holding a bad index.
 #include "subscriber/core/bisect.h"
+
+#include <gtest/gtest.h>
 
 #include <set>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "tests/testing/status_matchers.h"
 
@@ -27,7 +28,9 @@ struct Target {
       for (size_t i = begin; i < end; ++i) written.push_back(i);
       return absl::OkStatus();
     };
-    callbacks.splits_on = [](const absl::Status& status) { return status.code() == absl::StatusCode::kInvalidArgument; };
+    callbacks.splits_on = [](const absl::Status& status) {
+      return status.code() == absl::StatusCode::kInvalidArgument;
+    };
     callbacks.set_aside = [this](size_t index, const absl::Status&) {
       set_aside.push_back(index);
       return absl::OkStatus();
@@ -41,8 +44,10 @@ TEST(BisectTest, GoodOnesAreWrittenOnceInOrderAndBadOnesAreNamed) {
     Target target;
     std::vector<size_t> good;
     for (size_t i = 0; i < 9; ++i) {
-      if ((mask >> i & 1) != 0) target.bad.insert(i);
-      else good.push_back(i);
+      if ((mask >> i & 1) != 0)
+        target.bad.insert(i);
+      else
+        good.push_back(i);
     }
     EXPECT_THAT(target.Run(9), IsOk());
     EXPECT_EQ(target.written, good);
@@ -60,7 +65,9 @@ TEST(BisectTest, OneBadChangeInAThousandCostsFewTries) {
 TEST(BisectTest, AnErrorThatIsNotTheChangesFaultEndsTheSearch) {
   BisectCallbacks callbacks;
   callbacks.try_range = [](size_t, size_t) { return absl::UnavailableError("gone"); };
-  callbacks.splits_on = [](const absl::Status& status) { return status.code() == absl::StatusCode::kInvalidArgument; };
+  callbacks.splits_on = [](const absl::Status& status) {
+    return status.code() == absl::StatusCode::kInvalidArgument;
+  };
   callbacks.set_aside = [](size_t, const absl::Status&) { return absl::OkStatus(); };
   EXPECT_THAT(Bisect(0, 10, callbacks), StatusIs(absl::StatusCode::kUnavailable));
 }

@@ -24,9 +24,12 @@ ReceivedMessage Group() {
 }
 
 TEST(DeadLetterTest, APayloadIsABodyWithThatOneRowByteForByte) {
-  EXPECT_THAT(SingleRowBody(Group(), 0, Lsn{0x1E0}),
-              IsOkAndHolds(std::string(R"({"source":"edge","schema":"public","table":"jobs","operation":"INSERT","timestamp":"2026-11-22T09:25:40.000000Z","data":[{"id":1,"status":"a"}]})")));
-  EXPECT_THAT(SingleRowBody(Group(), 1, Lsn{0x1F4}), IsOkAndHolds(testing::HasSubstr(R"([{"id":2,"status":"b\u0001"}])")));
+  EXPECT_THAT(
+      SingleRowBody(Group(), 0, Lsn{0x1E0}),
+      IsOkAndHolds(std::string(
+          R"({"source":"edge","schema":"public","table":"jobs","operation":"INSERT","timestamp":"2026-11-22T09:25:40.000000Z","data":[{"id":1,"status":"a"}]})")));
+  EXPECT_THAT(SingleRowBody(Group(), 1, Lsn{0x1F4}),
+              IsOkAndHolds(testing::HasSubstr(R"([{"id":2,"status":"b\u0001"}])")));
 }
 
 TEST(DeadLetterTest, ARedeliveredChangeHasTheSameIdentity) {
@@ -39,7 +42,8 @@ TEST(DeadLetterTest, ARedeliveredChangeHasTheSameIdentity) {
   change.message = &message;
   change.position = Lsn{0x1F4};
   change.row = 1;
-  const DeadLetter letter = DeadLetterOf(change, WithSqlState(absl::InvalidArgumentError("no"), "23514"));
+  const DeadLetter letter =
+      DeadLetterOf(change, WithSqlState(absl::InvalidArgumentError("no"), "23514"));
   EXPECT_EQ(letter.Identity(), "row/edge/3/0/1F4/0/1");
   EXPECT_EQ(letter.reason, "constraint");
   EXPECT_EQ(letter.sql_state, "23514");
@@ -48,10 +52,15 @@ TEST(DeadLetterTest, ARedeliveredChangeHasTheSameIdentity) {
 
 TEST(DeadLetterTest, GarbageIsNamedBySequenceAndContent) {
   ReceivedMessage garbage = Group();
-  const std::string first = DeadLetterOf("edge", garbage, "malformed", absl::InvalidArgumentError("no")).Identity();
-  EXPECT_EQ(first, DeadLetterOf("edge", garbage, "malformed", absl::InvalidArgumentError("no")).Identity());
+  const std::string first =
+      DeadLetterOf("edge", garbage, "malformed", absl::InvalidArgumentError("no")).Identity();
+  EXPECT_EQ(
+      first,
+      DeadLetterOf("edge", garbage, "malformed", absl::InvalidArgumentError("no")).Identity());
   garbage.body += " ";
-  EXPECT_NE(first, DeadLetterOf("edge", garbage, "malformed", absl::InvalidArgumentError("no")).Identity());
+  EXPECT_NE(
+      first,
+      DeadLetterOf("edge", garbage, "malformed", absl::InvalidArgumentError("no")).Identity());
 }
 
 TEST(DeadLetterTest, OnlyUtf8WithoutNulIsStorableText) {

@@ -1,12 +1,14 @@
-// Golden test: every statement that is ever sent to the centre, as text, in merge_sql.golden beside this file. After a wanted change run the test with
-// PMOVES_WRITE_GOLDEN=1 and read the difference as you would read code. That the statements do what they say is tested on a real Postgres (tests/contract, tests/e2e).
+// Golden test: every statement that is ever sent to the centre, as text, in merge_sql.golden beside
+// this file. After a wanted change run the test with PMOVES_WRITE_GOLDEN=1 and read the difference
+// as you would read code. That the statements do what they say is tested on a real Postgres
+// (tests/contract, tests/e2e).
 #include "subscriber/core/merge_sql.h"
+
+#include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
-
-#include <gtest/gtest.h>
 
 #include "tests/testing/target_tables.h"
 
@@ -18,8 +20,14 @@ TargetTable OddTable() {
   table.oid = 99;
   table.schema = "Odd \"schema\"";
   table.table = "it's";
-  table.columns = {{.name = "tenant", .type = "citext", .type_oid = 90001, .key_text = TargetColumn::KeyText::kCitext},
-                   {.name = "No", .type = "numeric(12,2)", .type_oid = 1700, .key_text = TargetColumn::KeyText::kNumeric},
+  table.columns = {{.name = "tenant",
+                    .type = "citext",
+                    .type_oid = 90001,
+                    .key_text = TargetColumn::KeyText::kCitext},
+                   {.name = "No",
+                    .type = "numeric(12,2)",
+                    .type_oid = 1700,
+                    .key_text = TargetColumn::KeyText::kNumeric},
                    {.name = "seq", .type = "bigint", .type_oid = 20, .identity_always = true},
                    {.name = "total", .type = "numeric", .type_oid = 1700, .generated = true},
                    {.name = "body", .type = "bytea", .type_oid = 17, .is_bytea = true}};
@@ -34,7 +42,9 @@ std::string AllStatements() {
     for (uint32_t type : statement.parameter_types) out << " " << type;
     out << ")\n" << statement.sql << ";\n\n";
   };
-  auto text = [&out](const char* name, const std::string& sql) { out << "-- " << name << "\n" << sql << ";\n\n"; };
+  auto text = [&out](const char* name, const std::string& sql) {
+    out << "-- " << name << "\n" << sql << ";\n\n";
+  };
 
   TargetTable jobs = JobsTable();
   const Shape& all = jobs.Intern({0, 1, 2});

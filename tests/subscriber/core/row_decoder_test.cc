@@ -1,8 +1,8 @@
 #include "subscriber/core/row_decoder.h"
 
-#include <string>
-
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "proto/message_codec.h"
 #include "tests/testing/status_matchers.h"
@@ -29,7 +29,8 @@ class RowDecoderTest : public testing::Test {
     text += std::to_string(change.hlc.value);
     for (size_t i = 0; change.shape != nullptr && i < change.shape->columns.size(); ++i) {
       const Value& value = set_.At(change, static_cast<int>(i));
-      text += " " + (value.is_null ? std::string("null") : "[" + std::string(set_.Text(value)) + "]");
+      text +=
+          " " + (value.is_null ? std::string("null") : "[" + std::string(set_.Text(value)) + "]");
     }
     return text;
   }
@@ -46,40 +47,50 @@ class RowDecoderTest : public testing::Test {
 constexpr const char kTime[] = R"("timestamp":"2026-11-22T09:25:41.029291Z",)";
 
 TEST_F(RowDecoderTest, RowsOfAMessageHaveRisingVersions) {
-  ASSERT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime +
-                     R"("data":[{"id":1,"status":"a\nb","output":null},{"id":2,"status":"null","output":"12.50"}])"),
-              IsOk());
+  ASSERT_THAT(
+      Decode(
+          std::string(R"("operation":"INSERT",)") + kTime +
+          R"("data":[{"id":1,"status":"a\nb","output":null},{"id":2,"status":"null","output":"12.50"}])"),
+      IsOk());
   ASSERT_EQ(set_.changes.size(), 2u);
   EXPECT_EQ(Row(0), "W100 [1] [a\nb] null");
   EXPECT_EQ(Row(1), "W101 [2] [null] [12.50]");
 }
 
 TEST_F(RowDecoderTest, AKeyChangeIsADeleteAndAWholeRowOfOneVersion) {
-  ASSERT_THAT(Decode(std::string(R"("operation":"UPDATE",)") + kTime + R"("data":[{"id":2,"status":"s","output":"o"}],"keys":[{"id":1}])"), IsOk());
+  ASSERT_THAT(Decode(std::string(R"("operation":"UPDATE",)") + kTime +
+                     R"("data":[{"id":2,"status":"s","output":"o"}],"keys":[{"id":1}])"),
+              IsOk());
   ASSERT_EQ(set_.changes.size(), 2u);
   EXPECT_EQ(Row(0), "D100 [1]");
   EXPECT_EQ(Row(1), "W100 [2] [s] [o]");
 }
 
 TEST_F(RowDecoderTest, AKeyChangeWithoutItsToastIsAMove) {
-  ASSERT_THAT(Decode(std::string(R"("operation":"UPDATE",)") + kTime + R"("data":[{"id":2,"status":"s"}],"keys":[{"id":1}],"unchanged":["output"])"), IsOk());
+  ASSERT_THAT(Decode(std::string(R"("operation":"UPDATE",)") + kTime +
+                     R"("data":[{"id":2,"status":"s"}],"keys":[{"id":1}],"unchanged":["output"])"),
+              IsOk());
   ASSERT_EQ(set_.changes.size(), 1u);
   EXPECT_EQ(Row(0), "M100 [2] [s]");
   EXPECT_EQ(set_.Text(set_.values[set_.changes[0].first_old_value]), "1");
 }
 
 TEST_F(RowDecoderTest, UnchangedToastMakesAnUpdatePartial) {
-  ASSERT_THAT(Decode(std::string(R"("operation":"UPDATE",)") + kTime + R"("data":[{"id":1,"status":"s"}],"unchanged":["output"])"), IsOk());
+  ASSERT_THAT(Decode(std::string(R"("operation":"UPDATE",)") + kTime +
+                     R"("data":[{"id":1,"status":"s"}],"unchanged":["output"])"),
+              IsOk());
   EXPECT_EQ(Row(0), "P100 [1] [s]");
 }
 
 TEST_F(RowDecoderTest, AGroupIsCutAtTheAppliedPosition) {
-  ASSERT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime +
-                         R"("data":[{"id":1,"status":"a","output":null},{"id":2,"status":"b","output":null},{"id":3,"status":"c","output":null}],)"
-                         R"("transactions":[{"position":"0/1E0","xid":1,"timestamp":"2026-11-22T09:25:41.000000Z","hlc":"100","rows":1},)"
-                         R"({"position":"0/1F4","xid":2,"timestamp":"2026-11-22T09:25:41.029291Z","hlc":"700","rows":2}])",
-                     100, Lsn{0x1E0}),
-              IsOk());
+  ASSERT_THAT(
+      Decode(
+          std::string(R"("operation":"INSERT",)") + kTime +
+              R"("data":[{"id":1,"status":"a","output":null},{"id":2,"status":"b","output":null},{"id":3,"status":"c","output":null}],)"
+              R"("transactions":[{"position":"0/1E0","xid":1,"timestamp":"2026-11-22T09:25:41.000000Z","hlc":"100","rows":1},)"
+              R"({"position":"0/1F4","xid":2,"timestamp":"2026-11-22T09:25:41.029291Z","hlc":"700","rows":2}])",
+          100, Lsn{0x1E0}),
+      IsOk());
   ASSERT_EQ(set_.changes.size(), 2u);
   EXPECT_EQ(Row(0), "W700 [2] [b] null");
   EXPECT_EQ(Row(1), "W701 [3] [c] null");
@@ -87,25 +98,32 @@ TEST_F(RowDecoderTest, AGroupIsCutAtTheAppliedPosition) {
 }
 
 TEST_F(RowDecoderTest, AColumnThatTheCentreLacksMakesTheSourceWait) {
-  EXPECT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime + R"("data":[{"id":1,"colour":"red"}])"),
+  EXPECT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime +
+                     R"("data":[{"id":1,"colour":"red"}])"),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("\"colour\"")));
   EXPECT_TRUE(set_.changes.empty());
 }
 
 TEST_F(RowDecoderTest, AMessageWithoutTheKeyIsRefusedWhole) {
-  EXPECT_THAT(Decode(std::string(R"("operation":"DELETE",)") + kTime + R"("keys":[{"status":"x"}])"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("key columns")));
-  EXPECT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime + R"("data":[{"id":1,"status":"a","output":null},{"id":null,"status":"a","output":null}])"),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is null")));
+  EXPECT_THAT(
+      Decode(std::string(R"("operation":"DELETE",)") + kTime + R"("keys":[{"status":"x"}])"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("key columns")));
+  EXPECT_THAT(
+      Decode(
+          std::string(R"("operation":"INSERT",)") + kTime +
+          R"("data":[{"id":1,"status":"a","output":null},{"id":null,"status":"a","output":null}])"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is null")));
   EXPECT_TRUE(set_.changes.empty());
   EXPECT_TRUE(set_.values.empty());
 }
 
 TEST_F(RowDecoderTest, ByteaGetsItsPrefixBackUnlessItHasOne) {
   table_.columns[1].is_bytea = true;
-  ASSERT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime +
-                     R"("data":[{"id":1,"status":"0102","output":null},{"id":2,"status":"\\x0304","output":null},{"id":3,"status":null,"output":null},{"id":4,"status":"","output":null}])"),
-              IsOk());
+  ASSERT_THAT(
+      Decode(
+          std::string(R"("operation":"INSERT",)") + kTime +
+          R"("data":[{"id":1,"status":"0102","output":null},{"id":2,"status":"\\x0304","output":null},{"id":3,"status":null,"output":null},{"id":4,"status":"","output":null}])"),
+      IsOk());
   EXPECT_EQ(Row(0), "W100 [1] [\\x0102] null");
   EXPECT_EQ(Row(1), "W101 [2] [\\x0304] null");
   EXPECT_EQ(Row(2), "W102 [3] null null");
@@ -114,7 +132,9 @@ TEST_F(RowDecoderTest, ByteaGetsItsPrefixBackUnlessItHasOne) {
 
 TEST_F(RowDecoderTest, GeneratedColumnsOfTheCentreAreNotWritten) {
   table_.columns[2].generated = true;
-  ASSERT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime + R"("data":[{"id":1,"status":"a","output":"computed"}])"), IsOk());
+  ASSERT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime +
+                     R"("data":[{"id":1,"status":"a","output":"computed"}])"),
+              IsOk());
   EXPECT_EQ(set_.changes[0].shape->written, (std::vector<int>{0, 1}));
 }
 

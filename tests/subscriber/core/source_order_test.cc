@@ -1,15 +1,17 @@
-// The reader's rule as a table: state, message -> verdict. And the promise that matters: whatever is delivered, each transaction is taken once, in order.
+// The reader's rule as a table: state, message -> verdict. And the promise that matters: whatever
+// is delivered, each transaction is taken once, in order.
 #include "subscriber/core/source_order.h"
+
+#include <gtest/gtest.h>
 
 #include <random>
 #include <vector>
 
-#include <gtest/gtest.h>
-
 namespace pmoves {
 namespace {
 
-proto::Envelope Message(uint32_t epoch, uint64_t previous, uint64_t position, uint32_t chunk, bool last) {
+proto::Envelope Message(uint32_t epoch, uint64_t previous, uint64_t position, uint32_t chunk,
+                        bool last) {
   proto::Envelope envelope;
   envelope.epoch = epoch;
   envelope.previous = Lsn{previous};
@@ -36,19 +38,24 @@ TEST_P(Judgement, IsThatOfTheProtocol) {
 
 INSTANTIATE_TEST_SUITE_P(
     ReadersRule, Judgement,
-    testing::Values(Case{"NextTransaction", 1, 100, Message(1, 100, 120, 0, true), Verdict::kStart},
-                    Case{"LinkedFurtherBackAfterALostTail", 1, 100, Message(1, 80, 120, 0, true), Verdict::kStart},
-                    Case{"SamePositionIsApplied", 1, 100, Message(1, 80, 100, 0, true), Verdict::kDuplicate},
-                    Case{"OlderPositionIsApplied", 1, 100, Message(1, 0, 50, 0, true), Verdict::kDuplicate},
-                    Case{"GroupAcrossTheAppliedPosition", 1, 100, Message(1, 90, 130, 0, true), Verdict::kStart},
-                    Case{"MissingStretch", 1, 100, Message(1, 110, 120, 0, true), Verdict::kGap},
-                    Case{"ChunkWithoutItsStart", 1, 100, Message(1, 100, 120, 3, false), Verdict::kGap},
-                    Case{"OlderEpoch", 2, 100, Message(1, 100, 120, 0, true), Verdict::kStale},
-                    Case{"NewEpochOpens", 1, 100, Message(2, 0, 20, 0, true), Verdict::kStart},
-                    Case{"NewEpochWithoutItsFirstMessage", 1, 100, Message(2, 10, 20, 0, true), Verdict::kForeignEpoch},
-                    Case{"FirstMessageEver", 0, 0, Message(1, 0, 20, 0, true), Verdict::kStart},
-                    Case{"FirstMessageOfALaterEpoch", 0, 0, Message(7, 0, 20, 0, true), Verdict::kStart},
-                    Case{"MiddleOfAnEpochNeverSeen", 0, 0, Message(1, 10, 20, 0, true), Verdict::kForeignEpoch}),
+    testing::Values(
+        Case{"NextTransaction", 1, 100, Message(1, 100, 120, 0, true), Verdict::kStart},
+        Case{"LinkedFurtherBackAfterALostTail", 1, 100, Message(1, 80, 120, 0, true),
+             Verdict::kStart},
+        Case{"SamePositionIsApplied", 1, 100, Message(1, 80, 100, 0, true), Verdict::kDuplicate},
+        Case{"OlderPositionIsApplied", 1, 100, Message(1, 0, 50, 0, true), Verdict::kDuplicate},
+        Case{"GroupAcrossTheAppliedPosition", 1, 100, Message(1, 90, 130, 0, true),
+             Verdict::kStart},
+        Case{"MissingStretch", 1, 100, Message(1, 110, 120, 0, true), Verdict::kGap},
+        Case{"ChunkWithoutItsStart", 1, 100, Message(1, 100, 120, 3, false), Verdict::kGap},
+        Case{"OlderEpoch", 2, 100, Message(1, 100, 120, 0, true), Verdict::kStale},
+        Case{"NewEpochOpens", 1, 100, Message(2, 0, 20, 0, true), Verdict::kStart},
+        Case{"NewEpochWithoutItsFirstMessage", 1, 100, Message(2, 10, 20, 0, true),
+             Verdict::kForeignEpoch},
+        Case{"FirstMessageEver", 0, 0, Message(1, 0, 20, 0, true), Verdict::kStart},
+        Case{"FirstMessageOfALaterEpoch", 0, 0, Message(7, 0, 20, 0, true), Verdict::kStart},
+        Case{"MiddleOfAnEpochNeverSeen", 0, 0, Message(1, 10, 20, 0, true),
+             Verdict::kForeignEpoch}),
     [](const auto& test) { return test.param.name; });
 
 TEST(SourceOrderTest, ChunksMustFollowOneAnother) {
@@ -82,12 +89,14 @@ TEST(SourceOrderTest, ChunksOfANewEpochsFirstTransactionContinueIt) {
   EXPECT_EQ(order.applied(), Lsn{20});
 }
 
-// Any redelivery, loss, repetition: what is taken as complete is a run of the source's transactions without hole or repetition.
+// Any redelivery, loss, repetition: what is taken as complete is a run of the source's transactions
+// without hole or repetition.
 TEST(SourceOrderTest, WhateverIsDeliveredTransactionsAreTakenOnceAndInOrder) {
   std::vector<proto::Envelope> sent;
   for (uint64_t t = 1; t <= 30; ++t) {
     const uint32_t chunks = t % 3 == 0 ? 3 : 1;
-    for (uint32_t chunk = 0; chunk < chunks; ++chunk) sent.push_back(Message(1, (t - 1) * 10, t * 10, chunk, chunk + 1 == chunks));
+    for (uint32_t chunk = 0; chunk < chunks; ++chunk)
+      sent.push_back(Message(1, (t - 1) * 10, t * 10, chunk, chunk + 1 == chunks));
   }
   for (uint32_t seed = 1; seed <= 500; ++seed) {
     SCOPED_TRACE(seed);

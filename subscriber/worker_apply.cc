@@ -1,0 +1,268 @@
+// Committing batches, and what follows when that fails. See worker.h.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "common/base/reaction.h"
+#include "common/base/status.h"
+#include "common/io/log.h"
+#include "subscriber/core/bisect.h"
+#include "subscriber/worker.h"
+
+namespace pmoves {
+namespace {
+
+constexpr absl::Duration kIdleWait = absl::Seconds(1);
+// A half-received oversized transaction holds a central transaction open: not longer than this
+// without a new message.
+constexpr absl::Duration kPieceWait = absl::Seconds(10);
+
+// Signals between SetAside and HandleFailure that the batch must be made anew: the policy of the
+// table was carried out.
+constexpr const char kRebuildPayload[] = "pmoves/rebuild";
+
+absl::Status Rebuild() {
+  absl::Status status = absl::AbortedError("the batch is made anew");
+  status.SetPayload(kRebuildPayload, absl::Cord("1"));
+  return status;
+}
+
+bool IsRebuild(const absl::Status& status) {
+  return status.GetPayload(kRebuildPayload).has_value();
+}
+
+}  // namespace
+
+absl::Status Worker::CommitBatch() {
+  const absl::Time begun = absl::Now();
+  absl::Status status = ApplyPending(false);
+  for (int attempt = 0; !status.ok() && !stopping(); ++attempt) {
+    const Reaction reaction = ReactionTo(status).reaction;
+    if (IsRebuild(status)) return status;
+    if (reaction == Reaction::kReconnect || reaction == Reaction::kStop || !connection_->IsOpen())
+      return status;
+    target_->Rollback();
+    if (MessageOf(status).rfind("fenced", 0) == 0) return status;
+    if (reaction == Reaction::kRetry) {
+      shared_.metrics.batch_retries.Increment();
+      LogLimited(LogLevel::kWarn, "batch.retry", LoggableMessage(status),
+                 {{"worker", index_}, {"sqlstate", SqlStateOf(status)}});
+      MutexLock lock(mutex_);
+      wake_.wait_until(mutex_, absl::ToChronoTime(absl::Now() + backoff_.Next()),
+                       [this] { return stopping(); });
+    } else {
+      shared_.metrics.batch_splits.Increment();
+      LogLimited(LogLevel::kWarn, "batch.split", LoggableMessage(status),
+                 {{"worker", index_}, {"sqlstate", SqlStateOf(status)}});
+    }
+    status = ApplyPending(reaction != Reaction::kRetry);
+    if (!status.ok() && reaction != Reaction::kRetry &&
+        ReactionTo(status).reaction != Reaction::kRetry)
+      return status;
+  }
+  if (!status.ok()) return status;
+  AfterCommit(begun);
+  return absl::OkStatus();
+}
+
+absl::Status Worker::ApplyPending(bool separating) {
+  RETURN_IF_ERROR(target_->Begin());
+  const size_t letters = pending_.letters.size();
+  absl::Status status = separating ? ApplySeparating(0, pending_.set.changes.size())
+                                   : target_->Apply(&pending_.set, 0, pending_.set.changes.size());
+  if (status.ok()) status = target_->AddDeadLetters(pending_.letters);
+  std::vector<SourceProgress> progress;
+  for (const auto& [owned, source] : pending_.progress) progress.push_back(source);
+  if (status.ok() && !progress.empty()) status = target_->Advance(progress);
+  if (status.ok()) status = target_->Commit();
+  if (!status.ok()) pending_.letters.resize(std::min(letters, pending_.letters.size()));
+  return status;
+}
+
+absl::Status Worker::ApplySeparating(size_t begin, size_t end) {
+  BisectCallbacks callbacks;
+  callbacks.try_range = [this](size_t from, size_t to) {
+    return target_->ApplyInSavepoint(&pending_.set, from, to);
+  };
+  callbacks.splits_on = [this](const absl::Status& status) {
+    if (!connection_->IsOpen()) return false;
+    const Reaction reaction = ReactionTo(status).reaction;
+    return reaction == Reaction::kSplit || reaction == Reaction::kBlock;
+  };
+  callbacks.set_aside = [this](size_t index, const absl::Status& why) {
+    return SetAside(index, why);
+  };
+  return Bisect(begin, end, callbacks);
+}
+
+// What becomes of one change that cannot be written: its table's on_error says.
+absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
+  const Change& change = pending_.set.changes[index];
+  Owned& owned = *sources_.at(*change.source);
+  if (ReactionTo(why).reaction == Reaction::kBlock || change.table->on_error == OnError::kBlock) {
+    target_->Rollback();
+    Block(owned,
+          absl::Status(why.code(),
+                       absl::StrFormat("%s: %s", change.table->Name(), LoggableMessage(why))),
+          change.table->table);
+    return Rebuild();
+  }
+  if (change.table->on_error == OnError::kTransaction) {
+    target_->Rollback();
+    owned.set_aside.insert(change.position);
+    return Rebuild();
+  }
+  DeadLetter letter = DeadLetterOf(change, why);
+  LogWarn("change.set_aside", "a change could not be written and was set aside",
+          {{"source", owned.source},
+           {"table", change.table->Name()},
+           {"reason", letter.reason},
+           {"sqlstate", letter.sql_state},
+           {"position", letter.position.ToString()}});
+  owned.metrics.dead_lettered.Increment();
+  ++pending_.activity[&owned][change.table->table].set_aside;
+  pending_.letters.push_back(std::move(letter));
+  return absl::OkStatus();
+}
+
+void Worker::AfterCommit(absl::Time begun) {
+  const absl::Time now = absl::Now();
+  backoff_.Reset();
+  shared_.metrics.batches.Increment();
+  shared_.metrics.batch_changes.Observe(static_cast<double>(pending_.set.changes.size()));
+  shared_.metrics.batch_duration.Observe(absl::ToDoubleSeconds(now - begun));
+  if (pending_.oldest_commit_us != 0) {
+    shared_.metrics.end_to_end.Observe(
+        absl::ToDoubleSeconds(now - absl::FromUnixMicros(pending_.oldest_commit_us)));
+  }
+  const int64_t hidden = target_->hidden();
+  for (auto& [owned, progress] : pending_.progress) {
+    owned->epoch = progress.epoch;
+    owned->position = progress.position;
+    owned->sequence = progress.sequence;
+    owned->from_start = false;
+    owned->set_aside.erase(owned->set_aside.begin(),
+                           owned->set_aside.upper_bound(progress.position));
+    owned->metrics.transactions.Increment(static_cast<double>(progress.transactions));
+    owned->metrics.applied.Increment(static_cast<double>(progress.changes));
+    shared_.fleet.Update(owned->source, [&, moved = progress, source = owned](SourceState& state) {
+      state.blocked = false;
+      state.reason.clear();
+      state.blocked_table.clear();
+      state.epoch = moved.epoch;
+      state.position = moved.position;
+      state.hlc = std::max(state.hlc, moved.hlc);
+      state.sequence = moved.sequence;
+      state.last_commit_us = std::max(state.last_commit_us, moved.commit_us);
+      state.applied_at = now;
+      state.waiting_since_us = source->feed.waiting_since_us();
+      for (const auto& [table, activity] : pending_.activity[source]) {
+        state.tables[table].changes += activity.changes;
+        state.tables[table].set_aside += activity.set_aside;
+      }
+    });
+  }
+  if (hidden > 0 && pending_.progress.size() == 1)
+    pending_.progress.begin()->first->metrics.hidden.Increment(static_cast<double>(hidden));
+  pending_.Clear();
+}
+
+// A batch could not be committed: nothing of it is. Its sources are read again from the positions
+// in the centre.
+void Worker::HandleFailure(const absl::Status& status) {
+  const Reaction reaction = ReactionTo(status).reaction;
+  if (connection_ == nullptr) return;
+  if (!connection_->IsOpen() || (reaction == Reaction::kReconnect && !IsRebuild(status)))
+    return DropConnection(status);
+  target_->Rollback();
+  const bool fenced = MessageOf(status).rfind("fenced", 0) == 0;
+  if (!IsRebuild(status)) {
+    LogLimited(LogLevel::kError, fenced ? "batch.fenced" : "batch.failed", LoggableMessage(status),
+               {{"worker", index_}, {"sqlstate", SqlStateOf(status)}});
+  }
+  // An unfinished large transaction is applied from its start at each attempt: not too often.
+  const absl::Duration pause = IsRebuild(status) ? absl::ZeroDuration()
+                               : status.code() == absl::StatusCode::kDeadlineExceeded
+                                   ? absl::Seconds(30)
+                                   : absl::Seconds(1);
+  std::vector<std::string> touched;
+  for (auto& [owned, progress] : pending_.progress) touched.push_back(owned->source);
+  pending_.Clear();
+  for (const std::string& source : touched) {
+    auto found = sources_.find(source);
+    if (found == sources_.end()) continue;
+    if (fenced) {
+      GiveUp(source);
+    } else if (found->second->open) {
+      ResetSource(*found->second, pause);
+    }
+  }
+}
+
+// One source transaction that is larger than a batch: its pieces go into one open central
+// transaction (S2), as they come.
+absl::Status Worker::StreamOversized(Owned& owned) {
+  const absl::Time begun = absl::Now();
+  pending_.Clear();
+  (void)owned.feed.TakeRestarted();
+  RETURN_IF_ERROR(target_->Begin());
+  absl::Status status = StreamPieces(owned);
+  std::vector<SourceProgress> progress;
+  for (const auto& [source, moved] : pending_.progress) progress.push_back(moved);
+  if (status.ok()) status = target_->AddDeadLetters(pending_.letters);
+  if (status.ok()) status = target_->Advance(progress);
+  if (status.ok()) status = target_->Commit();
+  if (status.ok()) {
+    AfterCommit(begun);
+    return status;
+  }
+  pending_.progress.try_emplace(&owned);  // so that HandleFailure resets this source
+  return status;
+}
+
+absl::Status Worker::StreamPieces(Owned& owned) {
+  bool complete = false;
+  FedTransaction head;
+  while (!complete) {
+    auto piece = owned.feed.TakePiece(&complete, &head);
+    ChangeSet& set = pending_.set;
+    for (auto& message : piece) RETURN_IF_ERROR(AddMessage(owned, head, std::move(message)));
+    pending_.progress[&owned].changes += static_cast<int64_t>(set.changes.size());
+    if (absl::Status status = target_->ApplyInSavepoint(&set, 0, set.changes.size());
+        !status.ok()) {
+      const Reaction reaction = ReactionTo(status).reaction;
+      if (reaction != Reaction::kSplit && reaction != Reaction::kBlock) return status;
+      shared_.metrics.batch_splits.Increment();
+      RETURN_IF_ERROR(ApplySeparating(0, set.changes.size()));
+    }
+    // Dead letters are written piece by piece: they must not pile up in memory.
+    RETURN_IF_ERROR(target_->AddDeadLetters(pending_.letters));
+    pending_.letters.clear();
+    set.Clear();
+    absl::Time deadline = absl::Now() + kPieceWait;
+    while (!complete && !owned.feed.Oversized()) {
+      if (stopping()) return absl::CancelledError("stopping");
+      {
+        MutexLock lock(mutex_);
+        if (ready_.erase(owned.stream) > 0) owned.ready = true;
+        if (!owned.ready) {
+          if (absl::Now() > deadline)
+            return absl::DeadlineExceededError("the rest of a large transaction did not arrive");
+          wake_.wait_until(mutex_, absl::ToChronoTime(std::min(deadline, absl::Now() + kIdleWait)));
+          continue;
+        }
+      }
+      PumpSource(owned);
+      if (!owned.open) return absl::AbortedError("the reading broke inside a large transaction");
+      if (owned.feed.TakeRestarted())
+        return absl::AbortedError("the source sends a large transaction anew");
+      if (owned.feed.HalfComplete()) break;
+      deadline = absl::Now() + kPieceWait;
+    }
+  }
+  Advance(owned, head);
+  return absl::OkStatus();
+}
+
+}  // namespace pmoves
