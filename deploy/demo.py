@@ -37,6 +37,8 @@ CATCH_UP_SECONDS = 60
 class LogEvents:
     """New lines of a program's JSON log, as short sentences."""
 
+    _SHOWN = ("table", "sqlstate", "reason", "previous", "expected_sequence", "from_sequence", "worker", "retry_in")
+
     def __init__(self, program):
         self._program = program
         self._offset = 0
@@ -56,7 +58,8 @@ class LogEvents:
             except ValueError:
                 continue
             kind = {"warn": "warn", "error": "bad"}.get(entry.get("level"), "info")
-            yield kind, f"{self._program.name.split('-')[0]}: {entry.get('msg') or entry.get('message')}"
+            details = ", ".join(f"{name} {entry[name]}" for name in self._SHOWN if entry.get(name) not in (None, ""))
+            yield kind, f"{self._program.name}: {entry.get('msg')}" + (f" ({details})" if details else "")
 
 
 class Observer:

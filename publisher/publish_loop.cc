@@ -24,6 +24,8 @@ constexpr absl::Duration kCatchingUpAfter = absl::Seconds(1);
 constexpr absl::Duration kSoundAfter = absl::Seconds(5);
 constexpr absl::Duration kLongestWait = absl::Seconds(1);  // an overdue ack makes no fd readable
 constexpr absl::Duration kLongestTlsWait = absl::Milliseconds(50);
+constexpr absl::Duration kGroupInterval = absl::Milliseconds(1);
+constexpr absl::Duration kGatherTime = absl::Microseconds(500);
 constexpr absl::Duration kDrainTime = absl::Seconds(5);
 // The walsender ends a session after wal_sender_timeout (30 s, pinned): a report at a third of it
 // at the latest.
@@ -39,7 +41,7 @@ absl::Time MonotonicNow() {
 
 PublishLoop::PublishLoop(Parts parts, uint32_t epoch, Lsn confirmed)
     : parts_(parts), epoch_(epoch), now_(MonotonicNow()), reported_(confirmed) {
-  started_at_ = report_due_ = advance_due_ = heartbeat_due_ = status_due_ = now_;
+  started_at_ = flush_due_ = report_due_ = advance_due_ = heartbeat_due_ = status_due_ = now_;
   drained_at_ = absl::InfinitePast();
   progress_due_ = now_ + parts_.config.progress.interval;
   catalog_due_ = now_ + kCatalogInterval;
@@ -150,9 +152,13 @@ absl::Status PublishLoop::PublishReady() {
 }
 
 // Nagle's rule: as long as messages are in flight a group of small transactions may grow; when
-// nothing is, it leaves at once.
+// nothing is, it leaves. At once, unless one left a moment ago: so only above a thousand
+// transactions a second do they wait, and then share a message.
 absl::Status PublishLoop::FlushWhenQuiet() {
-  if (!parts_.plan.holds_group() || parts_.sink.in_flight_messages() > 0) return absl::OkStatus();
+  if (!parts_.plan.holds_group() || parts_.sink.in_flight_messages() > 0 || now_ < flush_due_) {
+    return absl::OkStatus();
+  }
+  flush_due_ = now_ + kGroupInterval;
   parts_.plan.FlushGroup();
   return PublishReady();
 }
@@ -257,13 +263,19 @@ void PublishLoop::Wait() {
   absl::Time until = std::min({now_ + (parts_.source.uses_tls() ? kLongestTlsWait : kLongestWait),
                                report_due_, heartbeat_due_, parts_.ledger.NextDeadline()});
   if (parts_.ledger.SafePosition(now_) > reported_) until = std::min(until, advance_due_);
-  const int64_t wait_ms = std::max<int64_t>(absl::ToInt64Milliseconds(until - MonotonicNow()), 0);
   std::array<pollfd, 4> fds = {{{parts_.sink.fd(), POLLIN, 0},
                                 {parts_.stop.fd(), POLLIN, 0},
                                 {parts_.applied.fd(), POLLIN, 0},
                                 {parts_.source.fd(), POLLIN, 0}}};
-  const nfds_t count = blocked_ ? 3 : 4;  // while the sink is full the WAL waits in the server
-  poll(fds.data(), count, static_cast<int>(wait_ms) + 1);
+  // While the sink is full the WAL waits in the server. While messages are in flight small
+  // transactions only join the group, so there is no hurry to read each of them alone: waking up
+  // costs more than the row.
+  const bool grouping = drained_ && parts_.plan.holds_group();
+  if (grouping && parts_.sink.in_flight_messages() == 0) until = std::min(until, flush_due_);
+  const bool gathering = drained_ && (grouping || parts_.sink.in_flight_messages() > 0);
+  if (gathering) until = std::min(until, MonotonicNow() + kGatherTime);
+  const timespec timeout = absl::ToTimespec(std::max(until - MonotonicNow(), absl::ZeroDuration()));
+  ppoll(fds.data(), blocked_ || gathering ? 3 : 4, &timeout, nullptr);
 }
 
 // Stopping: what is whole goes out and is awaited for a moment. A crash here is safe; this only

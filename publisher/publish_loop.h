@@ -101,6 +101,7 @@ class PublishLoop {
 
   Lsn idle_position_;  // WAL read with nothing of it left to publish: where a progress message may
                        // move to
+  absl::Time flush_due_;  // the group may leave, if nothing is in flight
   absl::Time progress_due_;
   absl::Time heartbeat_due_;
   absl::Time status_due_;

@@ -44,12 +44,11 @@ std::string ModeName(Mode mode) {
   return "unknown";
 }
 
-PublisherStatus InitialStatus(const PublisherConfig& config, const std::string& writer) {
+PublisherStatus InitialStatus(const PublisherConfig& config) {
   PublisherStatus status;
   status.source = config.source;
   status.mode = ModeName(config.mode);
   status.version = PublisherVersion();
-  status.writer = writer;
   status.started_us = absl::ToUnixMicros(absl::Now());
   return status;
 }
@@ -58,11 +57,10 @@ Publisher::Publisher(PublisherConfig config, CapturedTables tables, StopSignal& 
     : config_(std::move(config)),
       tables_(std::move(tables)),
       stop_(stop),
-      writer_(NewWriterId()),
       registry_(std::make_shared<prometheus::Registry>()),
       metrics_(registry_, PublisherVersion(), config_.postgres.slot),
       process_metrics_(*registry_),
-      board_(InitialStatus(config_, writer_)) {}
+      board_(InitialStatus(config_)) {}
 
 // The monitor and the handlers use what is declared above them.
 Publisher::~Publisher() {
@@ -90,8 +88,7 @@ absl::Status Publisher::Run() {
   LogInfo("start", "publisher started",
           {{"source", config_.source},
            {"mode", ModeName(config_.mode)},
-           {"version", PublisherVersion()},
-           {"writer", writer_}});
+           {"version", PublisherVersion()}});
   // An edge is up when it can be asked what it is doing; its uplink may come much later.
   notify_.Ready("running");
   if (config_.mode == Mode::kStandalone) {
@@ -156,7 +153,7 @@ void Publisher::RunSessions() {
     std::string refusal;
     const char* step = "";
     {
-      Session session({config_, tables_, writer_, board_, metrics_, stop_});
+      Session session({config_, tables_, NewWriterId(), board_, metrics_, stop_});
       status = session.Run();
       refusal = session.refusal();
       step = session.step();

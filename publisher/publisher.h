@@ -56,7 +56,6 @@ class Publisher {
   const PublisherConfig config_;
   const CapturedTables tables_;
   StopSignal& stop_;
-  const std::string writer_;
   SystemdNotify notify_;
   std::shared_ptr<prometheus::Registry> registry_;
   Metrics metrics_;
@@ -71,7 +70,7 @@ class Publisher {
 std::string PublisherVersion();
 std::string ModeName(Mode mode);
 // What is known before anything runs.
-PublisherStatus InitialStatus(const PublisherConfig& config, const std::string& writer);
+PublisherStatus InitialStatus(const PublisherConfig& config);
 
 }  // namespace pmoves
 

@@ -189,12 +189,6 @@ absl::Status Session::TakeOverRow() {
   EdgeState state(*sql_);
   RETURN_IF_ERROR(state.EnsureSchema().status());
   const WriterRow after = TakeOver(facts_.row, decision_, facts_.slot, context_.writer);
-  // Writing it each time a session begins would make an edge with a bad uplink write without end.
-  if (facts_.row.has_value() && facts_.row->writer == after.writer &&
-      facts_.row->previous_writer == after.previous_writer &&
-      facts_.row->unseen_writers == after.unseen_writers) {
-    return absl::OkStatus();
-  }
   return state.WriteWriter(context_.config.source, facts_.row, after);
 }
 
@@ -232,12 +226,16 @@ absl::Status Session::Publish() {
 
   NonfiniteReader nonfinite(*sql_);
   ChangePump pump(decision_.previous, plan, *catalog_, nonfinite);
-  context_.board.Update([this](PublisherStatus& status) { status.epoch = decision_.epoch; });
+  context_.board.Update([this](PublisherStatus& status) {
+    status.epoch = decision_.epoch;
+    status.writer = context_.writer;
+  });
   LogInfo("publishing",
           decision_.covered_by_centre
               ? "the stream lost messages that the centre has applied; going on"
               : "going on behind what the stream holds",
           {{"source", config.source},
+           {"writer", context_.writer},
            {"epoch", decision_.epoch},
            {"previous", decision_.previous.ToString()},
            {"confirmed", facts_.slot.confirmed.ToString()},

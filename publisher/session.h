@@ -9,13 +9,14 @@
 //   stream tail, applied position
 //   -> Decide -> replication connection -> writer row -> answer the fence -> START_REPLICATION ->
 //   loop
-// Invariant:    nothing is published before the writer row names this run.
+// Invariant:    nothing is published before the writer row names this session.
 // Thread:       publish loop (main).
 #ifndef PMOVES_PUBLISHER_SESSION_H_
 #define PMOVES_PUBLISHER_SESSION_H_
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -38,7 +39,9 @@ namespace pmoves {
 struct SessionContext {
   const PublisherConfig& config;
   const CapturedTables& tables;
-  const std::string& writer;  // uuid of this run
+  // uuid of this session: a new one each time, so that a copy of the database that was taken
+  // before does not know it.
+  std::string writer;
   StatusBoard& board;
   Metrics& metrics;
   StopSignal& stop;
@@ -46,7 +49,7 @@ struct SessionContext {
 
 class Session {
  public:
-  explicit Session(SessionContext context) : context_(context) {}
+  explicit Session(SessionContext context) : context_(std::move(context)) {}
   ~Session();
 
   // OK only when stopping was asked for.

@@ -46,7 +46,7 @@ struct PublisherStatus {
   std::string source;
   std::string mode;
   std::string version;
-  std::string writer;  // uuid of this run
+  std::string writer;  // uuid of the session that publishes, or did last
   int64_t started_us = 0;
   std::string state =
       "starting";       // starting, catching_up, streaming, blocked, standalone, stopping

@@ -188,7 +188,7 @@ absl::StatusOr<std::vector<std::string>> Initialize(const PublisherConfig& confi
 // Without a daemon: what the database itself tells.
 absl::StatusOr<std::string> StatusFromDatabase(const PublisherConfig& config) {
   ASSIGN_OR_RETURN(auto connection, PgConnection::Connect(DatabaseOptions(config, "status")));
-  PublisherStatus status = InitialStatus(config, "");
+  PublisherStatus status = InitialStatus(config);
   status.started_us = 0;
   status.state = "not running";
   status.reason = "no publisher answers on " + config.metrics.listen;

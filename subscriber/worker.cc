@@ -15,9 +15,12 @@ namespace {
 
 constexpr absl::Duration kIdleWait = absl::Seconds(1);
 
-absl::Status TransactionSetAside() {
-  return absl::InvalidArgumentError(
-      "another change of its transaction could not be written (on_error: transaction)");
+absl::Status TransactionSetAside(const absl::Status& cause) {
+  return WithSqlState(
+      absl::InvalidArgumentError(absl::StrFormat(
+          "a change of its transaction could not be written (on_error: transaction): %s",
+          MessageOf(cause))),
+      SqlStateOf(cause));
 }
 
 }  // namespace
@@ -165,11 +168,13 @@ absl::Status Worker::AddTransaction(Owned& owned, FedTransaction transaction) {
   const size_t changes = set.changes.size();
   const size_t letters = pending_.letters.size();
   const size_t messages = set.messages.size();
+  const bool in_batch = pending_.progress.count(&owned) > 0;
   for (auto& message : transaction.messages) {
     if (absl::Status status = AddMessage(owned, transaction, std::move(message)); !status.ok()) {
       set.changes.resize(changes);
       pending_.letters.resize(letters);
       set.messages.resize(messages);
+      if (!in_batch) pending_.progress.erase(&owned);  // nothing of this source is committed
       return status;
     }
   }
@@ -232,8 +237,10 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
                   absl::InvalidArgumentError(
                       "the body names another table, operation or source than the subject"));
   }
-  if (body_.transactions.empty() && owned.set_aside.count(transaction.position) > 0)
-    return refuse("transaction", TransactionSetAside());
+  const auto set_aside = owned.set_aside.find(transaction.position);
+  if (body_.transactions.empty() && set_aside != owned.set_aside.end()) {
+    return refuse("transaction", TransactionSetAside(set_aside->second));
+  }
   auto table = FindTable();
   if (table.status().code() == absl::StatusCode::kNotFound)
     return refuse("not_configured", table.status());
@@ -278,8 +285,10 @@ absl::StatusOr<TargetTable*> Worker::FindTable() {
 void Worker::DivertSetAside(Owned& owned, size_t first_change) {
   std::vector<Change>& changes = pending_.set.changes;
   for (size_t i = first_change; i < changes.size(); ++i) {
-    if (owned.set_aside.count(changes[i].position) == 0) continue;
-    pending_.letters.push_back(DeadLetterOf(changes[i], TransactionSetAside()));
+    const auto found = owned.set_aside.find(changes[i].position);
+    if (found == owned.set_aside.end()) continue;
+    pending_.letters.push_back(DeadLetterOf(changes[i], TransactionSetAside(found->second)));
+    pending_.letters.back().reason = "transaction";
     owned.metrics.dead_lettered.Increment();
     ++pending_.activity[&owned][changes[i].table->table].set_aside;
   }

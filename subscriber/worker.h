@@ -82,8 +82,8 @@ class Worker {
     bool ready = false;       // the reader may have something
     bool from_start = false;  // read the stream from its first message: the hint led to a gap
     absl::Time open_at = absl::InfinitePast();  // not before
-    std::set<Lsn>
-        set_aside;  // transactions that go to the dead letters as a whole (on_error: transaction)
+    // Transactions that go to the dead letters whole (on_error: transaction), and why.
+    std::map<Lsn, absl::Status> set_aside;
     int64_t counted_duplicates = 0;
   };
   // One central transaction in the making.

@@ -110,7 +110,7 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
   }
   if (change.table->on_error == OnError::kTransaction) {
     target_->Rollback();
-    owned.set_aside.insert(change.position);
+    owned.set_aside.emplace(change.position, why);
     return Rebuild();
   }
   DeadLetter letter = DeadLetterOf(change, why);

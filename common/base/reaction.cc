@@ -110,8 +110,7 @@ std::string_view ReactionName(Reaction reaction) {
 
 std::string LoggableMessage(const absl::Status& status) {
   const std::string data_class = SqlStateOf(status).substr(0, 2);
-  if (data_class == "21" || data_class == "22" || data_class == "23" || data_class == "44" ||
-      data_class == "P0") {
+  if (data_class == "22" || data_class == "P0") {
     return ReactionTo(status).advice;
   }
   return MessageOf(status);

@@ -98,6 +98,12 @@ StartDecision Start(const StartFacts& facts, uint32_t epoch, Lsn previous, Hlc h
   decision.epoch = epoch;
   decision.previous = previous;
   decision.hlc = hlc;
+  // Without a tail the highest version that the centre has seen is the floor: a clock that stepped
+  // back must not make newer rows look older, also across epochs. (With one, a transaction that is
+  // sent again must get the same versions again.)
+  if (!facts.tail.has_own_message && facts.applied.has_value()) {
+    decision.hlc = std::max(hlc, facts.applied->hlc);
+  }
   decision.expected_sequence = facts.tail.last_sequence;
   if (facts.tail.has_own_message) {
     decision.previous_writer = facts.tail.writer;

@@ -17,7 +17,7 @@ SELECT current_setting('server_encoding'), current_setting('wal_level'), pg_is_i
        current_setting('max_wal_senders')::int,
        (SELECT count(*) FROM pg_stat_get_wal_senders()),
        EXISTS (SELECT 1 FROM pg_replication_slots WHERE slot_name = $1),
-       coalesce((SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'), -1))";
+       (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'))";
 
 // Names of columns travel as one text with \x1f between them, a byte that no sane name has.
 constexpr const char kTablesSql[] = R"(
@@ -41,7 +41,8 @@ SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition, c.re
        AND ((c.relreplident IN ('d', 'f') AND i.indisprimary) OR
             (c.relreplident = 'i' AND i.indisreplident))
      LIMIT 1) k ON true
- WHERE n.nspname = $1 AND ($2::text IS NULL OR c.relname = $2) AND c.relkind NOT IN ('i', 'I', 't', 'c')
+ WHERE n.nspname = $1 AND ($2::text IS NULL OR c.relname = $2)
+   AND c.relkind NOT IN ('i', 'I', 't', 'c')
  ORDER BY c.relname)";
 
 constexpr const char kColumnsOfTable[] = R"((
@@ -49,7 +50,8 @@ constexpr const char kColumnsOfTable[] = R"((
          b.atttypid IN (700, 701, 1700) AND NOT EXISTS (
            SELECT 1 FROM pg_constraint g
             WHERE g.conrelid = c.oid AND g.contype = 'c' AND g.convalidated
-              AND g.conname LIKE 'pmoves\_sync\_finite\_%' AND b.attnum = ANY (g.conkey)) AS nonfinite,
+              AND g.conname LIKE 'pmoves\_sync\_finite\_%'
+              AND b.attnum = ANY (g.conkey)) AS nonfinite,
          b.atttypid IN (18, 26, 790) OR format_type(b.atttypid, NULL) LIKE 'reg%' AS local
     FROM pg_attribute b
    WHERE b.attrelid = c.oid AND b.attnum > 0 AND NOT b.attisdropped))";
@@ -92,7 +94,7 @@ absl::StatusOr<ServerFacts> ReadServerFacts(PgConnection& connection,
   facts.max_walsenders = rows.Int(0, 8);
   facts.used_walsenders = rows.Int(0, 9);
   facts.slot_exists = rows.Bool(0, 10);
-  facts.slot_limit_mb = rows.Int(0, 11);
+  facts.slot_limit_mb = rows.IsNull(0, 11) ? -1 : rows.Int(0, 11);
   facts.allow_unlimited_wal = config.postgres.allow_unlimited_wal;
   return facts;
 }

@@ -4,10 +4,11 @@
 //
 // Postgres refuses to touch a row twice in one INSERT ... ON CONFLICT, so the changes of a key are
 // collapsed first:
-//   a newer whole row or delete replaces whatever is older;
-//   a newer partial update is laid over an older whole row or partial update (the row that the
-//   source has); whatever cannot be expressed so (a partial update over a delete, a truncate, a
-//   move of a key) starts a new step: steps run in order.
+//   - a newer whole row or delete replaces whatever is older;
+//   - a newer partial update is laid over an older whole row or partial update (that is the row
+//     which the source has);
+//   - whatever cannot be expressed so (a partial update over a delete, a truncate, a move of a key)
+//     starts a new step. Steps run in order.
 // "Newer" is (hlc, source), never arrival: the plan of a set of changes is the same in whatever
 // order they came (promise C1). A replaced delete needs no tombstone: whatever is older than it is
 // older than what replaced it.

@@ -111,6 +111,7 @@ DeadLetter DeadLetterOf(const std::string& source, const ReceivedMessage& messag
   letter.sequence = message.sequence;
   letter.subject = message.subject;
   letter.reason = std::move(reason);
+  letter.sql_state = SqlStateOf(why);
   letter.message = MessageOf(why);
   letter.payload = message.body;
   return letter;

@@ -25,10 +25,6 @@ const TargetColumn& WrittenColumn(const TargetTable& table, const Shape& shape, 
   return table.columns[static_cast<size_t>(shape.columns[static_cast<size_t>(written)])];
 }
 
-bool IsKey(const TargetTable& table, int column) {
-  return std::find(table.key.begin(), table.key.end(), column) != table.key.end();
-}
-
 std::string KeyList(const TargetTable& table) {
   std::vector<std::string> names;
   for (int column : table.key)
@@ -51,13 +47,13 @@ bool NeedsOverriding(const TargetTable& table, const Shape& shape) {
   });
 }
 
-// "a" = EXCLUDED."a", ... for what may be overwritten.
+// "a" = EXCLUDED."a", ... for what may be overwritten. Key columns too: equal keys can look
+// different (1.0 and 1.00).
 std::string Assignments(const TargetTable& table, const Shape& shape, const std::string& from) {
   std::vector<std::string> sets;
   for (int written : shape.written) {
     const TargetColumn& column = WrittenColumn(table, shape, written);
-    if (column.identity_always || IsKey(table, shape.columns[static_cast<size_t>(written)]))
-      continue;
+    if (column.identity_always) continue;
     sets.push_back(absl::StrFormat("%s = %s.%s", SqlIdentifier(column.name), from,
                                    SqlIdentifier(column.name)));
   }
@@ -80,7 +76,7 @@ std::vector<std::string> WrittenNames(const TargetTable& table, const Shape& sha
 std::string NotBuried(const TargetTable& table) {
   return absl::StrFormat(
       "NOT EXISTS (SELECT 1 FROM pmoves_sync.tombstone d WHERE d.relation = %s AND d.key = %s AND "
-      "(d.version, d.source) >= "
+      "(d.version, d.source) > "
       "(s._sync_version, s._source COLLATE \"C\"))",
       SqlLiteral(table.Name()), TombstoneKey(table, "s"));
 }
@@ -248,7 +244,7 @@ RowStatement MoveRow(const TargetTable& table, const Shape& shape) {
       names.push_back(name);
       values.push_back("o." + name);
     }
-    if (IsKey(table, column) || table.columns[i].identity_always) continue;
+    if (table.columns[i].identity_always) continue;
     sets.push_back(absl::StrFormat("%s = EXCLUDED.%s", name, name));
   }
   for (const char* inline_column : {"_source", "_source_updated_at", "_sync_version"}) {
@@ -316,7 +312,8 @@ RowStatement Truncate(const TargetTable& table, const char* which_rows,
 }  // namespace
 
 RowStatement TruncateOwnRows(const TargetTable& table) {
-  return Truncate(table, "t._source = $1 AND t._sync_version < $3", "g._sync_version", "g._source");
+  return Truncate(table, "t._source = $1 AND t._sync_version < $3", "g._sync_version + 1",
+                  "g._source");
 }
 
 RowStatement TruncateAll(const TargetTable& table) {

@@ -7,16 +7,21 @@
 // row and that of the key's tombstone; else it changes nothing. Applying a set of changes in any
 // order, in any batches, any number of times gives the same rows (promises C1, S3).
 //
-//   whole rows   INSERT ... ON CONFLICT (key) DO UPDATE ... WHERE the row's version is older,
-//   unless a tombstone is at least as new deletes      a tombstone for every key (a late older
-//   insert must stay dead), then the row if it is older partial      UPDATE ... WHERE the row's
-//   version is older; zero rows mean "hidden by a newer one" or "missing": pg_target asks which
-//   move         INSERT under the new key, columns that did not travel taken from the row under the
-//   old key; then a delete of the old key truncate     own-rows: this source's rows leave, each
-//   with a tombstone of the ROW's version, so that an older write of another source stays dead and
-//   a newer
-//                one lives, whichever comes first. all: every older row leaves, with tombstones of
-//                the truncate's version.
+//   - whole rows: INSERT ... ON CONFLICT (key) DO UPDATE ... WHERE the row's version is older,
+//     unless a tombstone is newer.
+//   - deletes: a tombstone for every key (a late older insert must stay dead), then the row goes if
+//     it is older.
+//   - partial updates: UPDATE ... WHERE the row's version is older. Zero rows mean "hidden by a
+//     newer one" or "missing": pg_target asks which.
+//   - moves: INSERT under the new key, columns that did not travel come from the row under the old
+//     key; then a delete of the old key.
+//   - truncate, own-rows: this source's rows leave, each with a tombstone just above the ROW's
+//     version, so that an older write of another source stays dead and a newer one lives, whichever
+//     comes first. all: every older row leaves, with tombstones of the truncate's version.
+//
+// A tombstone buries only what is strictly older: a key change is a delete and a row of one
+// version, and for the database the two keys may be equal (1.0 and 1.00, citext). The row must
+// live.
 //
 // Two statements race: an insert that sees no tombstone yet, beside a delete that sees no row yet,
 // would leave a zombie. pg_target therefore takes a shared advisory lock per table for inserts and

@@ -2,10 +2,12 @@
 //
 // In the flow:  JetStreamSource -> SourceOrder -> RowDecoder
 //
-//   epoch  < mine          kStale: ignore          epoch > mine: only its first message (previous
-//   0/0) may open it position <= W          kDuplicate: ignore previous <= W          next: chunk 0
-//   (re)starts the transaction (a half-received one is dropped); chunk k must follow chunk k-1
-//   previous >  W          kGap: something between is missing
+//   - epoch < mine: kStale, ignore. epoch > mine: only its first message (previous 0/0) may open
+//   it.
+//   - position <= W: kDuplicate, ignore.
+//   - previous <= W: next. Chunk 0 (re)starts the transaction (a half-received one is dropped);
+//     chunk k must follow chunk k-1.
+//   - previous > W: kGap, something between is missing.
 //
 // W is the position up to which this reader has taken whole transactions. It runs ahead of the
 // position that is committed in the centre: after any failure the caller makes a new SourceOrder

@@ -41,9 +41,12 @@ PgOptions TargetSessionOptions(const SubscriberConfig& config,
   set("lock_timeout", std::to_string(absl::ToInt64Milliseconds(config.postgres.lock_timeout)));
   set("synchronous_commit", config.postgres.synchronous_commit ? "on" : "off");
   set("row_security", "off");  // an error instead of silently missing rows
-  set("enable_hashjoin",
-      "off");  // a plan made while the table was small must not scan it when it is large
-  set("enable_mergejoin", "off");
+  // Plans are made once, perhaps while a table (or the tombstones) was still small: they must find
+  // rows by index all the same, or a later large batch compares every row with every other.
+  for (const char* slow : {"enable_hashjoin", "enable_mergejoin", "enable_seqscan",
+                           "enable_bitmapscan", "enable_material"}) {
+    set(slow, "off");
+  }
   set("jit", "off");
   set("plan_cache_mode", "force_generic_plan");
   set("temp_buffers", "32MB");

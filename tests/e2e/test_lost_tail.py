@@ -83,3 +83,20 @@ def test_tail_lost_while_programs_were_down(new_pair, down):
             program.start()
     fleet.wait_caught_up(120)
     check_end(fleet)
+
+
+def test_tail_lost_after_several_sessions_of_the_publisher(new_pair):
+    """The older tail was written by a session that many others followed: still the same database's own history."""
+    fleet = pair_under_law(new_pair)
+    with Load(fleet.edge.db, writers=2, seed=7, pace=0.005) as load:
+        wait_committed(fleet, load, 100)
+        copy = fleet.nats.snapshot()
+        for _ in range(4):
+            fleet.publisher.kill9()
+            fleet.publisher.start()
+            wait_committed(fleet, load, 30)
+            fleet.wait_caught_up()
+        lose_the_tail(fleet, copy)
+        wait_committed(fleet, load, 100)
+    fleet.wait_caught_up(120)
+    check_end(fleet)

@@ -122,6 +122,21 @@ def test_clone_whose_wal_is_behind_the_stream_is_refused(new_pair):
     second.kill9()
 
 
+def test_clone_that_outgrew_the_original_is_refused(new_pair):
+    """As above, but the copy has written more WAL than the stream holds: its history parted from the stream's all the same."""
+    fleet = start_pair(new_pair)
+    clone_db = make_clone(fleet, "running")
+    fleet.publisher.terminate()
+    fleet.edge.db.stop()
+    before = writers_in(fleet)
+    clone_db.execute("INSERT INTO note SELECT i, 'clone' FROM generate_series(1001, 5000) i")
+    second = second_publisher(fleet, clone_db).start()
+    wait_refused(fleet, second, r"history|clone|does not know")
+    assert writers_in(fleet) == before
+    assert fleet.centre.db.value("SELECT count(*) FROM note WHERE v = 'clone'") == 0
+    second.kill9()
+
+
 def test_another_database_under_the_same_name_is_refused(new_pair):
     fleet = start_pair(new_pair)
     other = fleet.add_edge("other", schema=NOTE, tables=["note"])

@@ -346,6 +346,16 @@ def test_nan_and_infinity_of_columns_without_a_guard(new_pair):
     assert fleet.centre.db.value("SELECT count(*) FROM reading WHERE f4 = 'NaN' OR n2 = 'NaN'") > 50
 
 
+def test_no_nan_is_lost_while_transactions_are_just_becoming_visible(new_pair):
+    """wal2json tells of a commit before other sessions see it: reading the row again at once would not find it."""
+    fleet = new_pair("CREATE TABLE sample (id int PRIMARY KEY, value float8)", ["sample"])
+    fleet.start()
+    with fleet.edge.db.cursor() as cursor:
+        for number in range(400):
+            cursor.execute("INSERT INTO sample SELECT %s * 10 + g, 'NaN' FROM generate_series(1, 5) g", (number,))
+    fleet.wait_equal()
+
+
 def test_differences_are_seen(new_pair):
     """The comparison itself: it must not say equal of unequal tables."""
     fleet = new_pair("CREATE TABLE t (id int PRIMARY KEY, v numeric)", ["t"])

@@ -130,6 +130,13 @@ const Case kGoesOn[] = {
        f.applied = AppliedAt(1, 90, 900);
      },
      Action::kStart, "", Lsn{90}, Hlc{900}, 0},
+    {"ANewEpochContinuesTheVersionsOfTheOldOne", Ran(),
+     [](StartFacts& f) {
+       f.tail = StreamTail();
+       f.row = WriterRow{2, "w2", "", {}, Lsn{90}};
+       f.applied = AppliedAt(1, 400, 4000);
+     },
+     Action::kStart, "", Lsn{}, Hlc{4000}, 0},
     {"LostTailThatTheSlotStillHas", Ran(),
      [](StartFacts& f) {
        f.tail.position = f.tail.newest = Lsn{90};
