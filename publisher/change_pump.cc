@@ -32,6 +32,7 @@ bool KnowsColumns(const WalChange& change, const Relation& relation) {
 
 absl::Status ChangePump::Take(std::string_view payload) {
   ASSIGN_OR_RETURN(const WalChange* change, decoder_.Decode(payload));
+  if (change->action == WalAction::kBegin) xid_ = change->xid;
   if (!held_.empty()) return Hold(payload, *change);
   if (publishing_ && HasNewRow(change->action)) {
     const Relation* relation = nullptr;
@@ -49,7 +50,7 @@ absl::Status ChangePump::Hold(std::string_view payload, const WalChange& change)
     const Relation* relation = nullptr;
     RETURN_IF_ERROR(FindRelation(change, &relation));
     if (relation != nullptr && HasSuspiciousNull(change, *relation)) {
-      nonfinite_.Want(change, *relation);
+      nonfinite_.Want(change, *relation, xid_);
     }
   }
   held_.emplace_back(payload);

@@ -58,6 +58,7 @@ class ChangePump {
   PgCatalog& catalog_;
   NonfiniteReader& nonfinite_;
   Wal2JsonDecoder decoder_;
+  uint32_t xid_ = 0;         // of the transaction that is being read
   bool publishing_ = false;  // the open transaction is one that the stream does not have
   std::deque<std::string> held_;
   size_t held_bytes_ = 0;

@@ -18,7 +18,6 @@ void SourceFeed::Reset(uint32_t epoch, Lsn applied) {
   ready_bytes_ = 0;
   pending_ = 0;
   last_sequence_ = 0;
-  took_any_ = false;
 }
 
 absl::Status SourceFeed::Pump(JetStreamSource& reader, const std::string& stream,
@@ -40,7 +39,6 @@ absl::Status SourceFeed::Accept(FetchedMessage message) {
     held_.push_back(std::move(message));
     return absl::OkStatus();
   }
-  took_any_ = true;
   pending_ = message.pending;
   last_sequence_ = message.sequence;
   if (!message.envelope.ok()) {
@@ -100,7 +98,6 @@ absl::Status SourceFeed::AppendPart(FetchedMessage message, const proto::Envelop
   half_.position = envelope.position;
   half_.origin = envelope.origin;
   half_.sequence = message.sequence;
-  half_.bytes += message.body.size();
   if (half_.stored_us == 0) half_.stored_us = message.stored_us;
   if (envelope.part == 0) {
     joining_ = std::make_unique<ReceivedMessage>();
@@ -113,7 +110,10 @@ absl::Status SourceFeed::AppendPart(FetchedMessage message, const proto::Envelop
     joining_->envelope.last = envelope.last;
   }
   joining_->sequence = message.sequence;
-  if (envelope.part + 1 == envelope.parts) half_.messages.push_back(std::move(joining_));
+  if (envelope.part + 1 == envelope.parts) {
+    half_.bytes += joining_->body.size();
+    half_.messages.push_back(std::move(joining_));
+  }
   if (!envelope.last) return absl::OkStatus();
   if (half_given_) {
     half_complete_ = true;
@@ -138,7 +138,7 @@ std::vector<std::unique_ptr<ReceivedMessage>> SourceFeed::TakePiece(bool* comple
   half_given_ = true;
   std::vector<std::unique_ptr<ReceivedMessage>> piece = std::move(half_.messages);
   half_.messages.clear();
-  half_.bytes = joining_ == nullptr ? 0 : joining_->body.size();
+  half_.bytes = 0;
   head->after = half_.after;
   head->epoch = half_.epoch;
   head->position = half_.position;

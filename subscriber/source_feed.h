@@ -55,7 +55,8 @@ class SourceFeed {
 
   bool HasNext() const { return !ready_.empty(); }
   FedTransaction Next();
-  // Of everything held: what Pump takes from the reader is bounded by it.
+  // Of all whole messages held; what Pump takes from the reader is bounded by it. A row in parts
+  // counts when it is whole: it must be, before anything can be done with it.
   size_t bytes() const { return ready_bytes_ + half_.bytes; }
   // The transaction at hand is larger than fits a batch and everything before it was taken with
   // Next().
@@ -73,7 +74,6 @@ class SourceFeed {
   uint64_t last_sequence() const { return last_sequence_; }
   // When JetStream stored the oldest message that was not handed out; 0 when there is none.
   int64_t waiting_since_us() const;
-  bool took_any() const { return took_any_; }
   int64_t duplicates() const { return duplicates_; }
 
  private:
@@ -95,7 +95,6 @@ class SourceFeed {
   uint64_t pending_ = 0;
   uint64_t last_sequence_ = 0;
   int64_t duplicates_ = 0;
-  bool took_any_ = false;
 };
 
 }  // namespace pmoves

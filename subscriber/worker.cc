@@ -120,7 +120,7 @@ bool Worker::BuildBatch() {
       if (full) return true;
       turn_ = owned.source;
       if (absl::Status status = AddTransaction(owned, owned.feed.Next()); !status.ok()) {
-        Block(owned, status, body_.table);
+        Block(owned, status, DisplayTable(body_.schema, body_.table));
         break;
       }
       if (!owned.feed.HasNext()) PumpSource(owned);
@@ -210,7 +210,9 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
     LogWarn("message.quarantined", MessageOf(why),
             {{"source", owned.source}, {"sequence", received.sequence}, {"reason", reason}});
     owned.metrics.dead_lettered.Increment();
-    TableActivity& activity = pending_.activity[&owned][letter.table.empty() ? "*" : letter.table];
+    TableActivity& activity =
+        pending_.activity[&owned]
+                         [letter.table.empty() ? "*" : DisplayTable(letter.schema, letter.table)];
     ++activity.set_aside;
     pending_.letters.push_back(std::move(letter));
     return absl::OkStatus();
@@ -266,7 +268,7 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
   if (!owned.set_aside.empty()) DivertSetAside(owned, before);
   progress.commit_us = std::max(progress.commit_us, body_.commit_us);
   if (pending_.oldest_commit_us == 0) pending_.oldest_commit_us = body_.commit_us;
-  pending_.activity[&owned][body_.table].changes +=
+  pending_.activity[&owned][DisplayTable(body_.schema, body_.table)].changes +=
       static_cast<int64_t>(pending_.set.changes.size() - before);
   pending_.set.message_bytes += received.body.size();
   pending_.set.messages.push_back(std::move(message));
@@ -290,7 +292,8 @@ void Worker::DivertSetAside(Owned& owned, size_t first_change) {
     pending_.letters.push_back(DeadLetterOf(changes[i], TransactionSetAside(found->second)));
     pending_.letters.back().reason = "transaction";
     owned.metrics.dead_lettered.Increment();
-    ++pending_.activity[&owned][changes[i].table->table].set_aside;
+    ++pending_.activity[&owned][DisplayTable(changes[i].table->schema, changes[i].table->table)]
+          .set_aside;
   }
   changes.erase(
       std::remove_if(

@@ -85,6 +85,7 @@ class Worker {
     // Transactions that go to the dead letters whole (on_error: transaction), and why.
     std::map<Lsn, absl::Status> set_aside;
     int64_t counted_duplicates = 0;
+    uint64_t shown_sequence = 0;  // of the newest message that the fleet state knows of
   };
   // One central transaction in the making.
   struct Pending {

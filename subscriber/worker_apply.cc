@@ -100,12 +100,13 @@ absl::Status Worker::ApplySeparating(size_t begin, size_t end) {
 absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
   const Change& change = pending_.set.changes[index];
   Owned& owned = *sources_.at(*change.source);
+  const std::string table = DisplayTable(change.table->schema, change.table->table);
   if (ReactionTo(why).reaction == Reaction::kBlock || change.table->on_error == OnError::kBlock) {
     target_->Rollback();
     Block(owned,
           absl::Status(why.code(),
                        absl::StrFormat("%s: %s", change.table->Name(), LoggableMessage(why))),
-          change.table->table);
+          table);
     return Rebuild();
   }
   if (change.table->on_error == OnError::kTransaction) {
@@ -121,7 +122,7 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
            {"sqlstate", letter.sql_state},
            {"position", letter.position.ToString()}});
   owned.metrics.dead_lettered.Increment();
-  ++pending_.activity[&owned][change.table->table].set_aside;
+  ++pending_.activity[&owned][table].set_aside;
   pending_.letters.push_back(std::move(letter));
   return absl::OkStatus();
 }

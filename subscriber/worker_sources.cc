@@ -251,7 +251,10 @@ void Worker::ShowWaiting(Owned& owned) {
   const int64_t duplicates = owned.feed.duplicates() - owned.counted_duplicates;
   if (duplicates > 0) owned.metrics.duplicates.Increment(static_cast<double>(duplicates));
   owned.counted_duplicates += duplicates;
-  if (!owned.feed.took_any()) return;
+  // Heard is only what is new: an edge that went silent must not look alive (promise O1).
+  const bool heard = owned.feed.last_sequence() != owned.shown_sequence;
+  owned.shown_sequence = owned.feed.last_sequence();
+  if (!heard) return;
   shared_.fleet.Update(owned.source, [&](SourceState& state) {
     state.pending = owned.feed.pending();
     state.waiting_since_us = owned.feed.waiting_since_us();

@@ -21,10 +21,19 @@ struct ConninfoDeleter {
 };
 using ConninfoPtr = std::unique_ptr<PQconninfoOption, ConninfoDeleter>;
 
+// On one line: libpq breaks its messages with "\n\t".
 std::string Trimmed(const char* text) {
-  std::string_view view = text == nullptr ? "" : text;
-  while (!view.empty() && (view.back() == '\n' || view.back() == ' ')) view.remove_suffix(1);
-  return std::string(view);
+  std::string line;
+  for (const char* c = text == nullptr ? "" : text; *c != '\0'; ++c) {
+    const bool blank = *c == '\n' || *c == '\t' || *c == ' ';
+    if (!blank) {
+      line.push_back(*c);
+    } else if (!line.empty() && line.back() != ' ') {
+      line.push_back(' ');
+    }
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
 }
 
 const char* SettingOf(const PQconninfoOption* options, std::string_view keyword) {

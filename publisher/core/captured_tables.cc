@@ -36,9 +36,12 @@ constexpr std::array<std::string_view, 24> kPlatformSchemas = {
     "pmoves_sync",
 };
 
+// A backslash before every character: also before UTF-8 ones, but never inside one, which the
+// server's encoding check would refuse.
 void AppendEscaped(std::string_view name, std::string* out) {
   for (char c : name) {
-    out->push_back('\\');
+    const bool continuation = (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+    if (!continuation) out->push_back('\\');
     out->push_back(c);
   }
 }

@@ -152,14 +152,16 @@ bool JudgeIdentity(const TableFacts& facts, const std::string& subject, Results*
     message = "has REPLICA IDENTITY NOTHING: its UPDATEs and DELETEs would be lost";
     fix = "ALTER TABLE ... REPLICA IDENTITY DEFAULT";
   } else if (facts.identity == 'i' && !facts.has_key) {
-    message = "has REPLICA IDENTITY USING INDEX, but that index is gone or not usable";
-    fix = "ALTER TABLE ... REPLICA IDENTITY DEFAULT, with a primary key";
+    message =
+        "has REPLICA IDENTITY USING INDEX, but that index is gone, not usable, or does not cover "
+        "the primary key (which the centre merges by)";
+    fix = "ALTER TABLE ... REPLICA IDENTITY DEFAULT (and a primary key)";
   } else if (facts.identity == 'f' && !facts.has_key) {
     message =
         "has REPLICA IDENTITY FULL and no primary key: rows that are equal cannot be told apart";
   } else if (!facts.has_key && facts.has_primary_key) {
     message = "has a DEFERRABLE primary key: its UPDATEs and DELETEs would be lost";
-    fix = "make the primary key NOT DEFERRABLE, or REPLICA IDENTITY USING another unique index";
+    fix = "make the primary key NOT DEFERRABLE";
   } else if (!facts.has_key) {
     message = "has no primary key: its UPDATEs and DELETEs would be lost";
   }

@@ -22,8 +22,8 @@ StartDecision Refuse(const char* name, std::string reason) {
 
 bool KnowsWriter(const WriterRow& row, const std::string& writer) {
   return writer == row.writer || (!writer.empty() && writer == row.previous_writer) ||
-         std::find(row.unseen_writers.begin(), row.unseen_writers.end(), writer) !=
-             row.unseen_writers.end();
+         std::find(row.former_writers.begin(), row.former_writers.end(), writer) !=
+             row.former_writers.end();
 }
 
 bool AppliedInEpoch(const StartFacts& facts, uint32_t epoch) {

@@ -46,10 +46,9 @@ struct StreamTail {
 struct WriterRow {
   uint32_t epoch = 1;
   std::string writer;
-  std::string previous_writer;  // empty: none
-  std::vector<std::string>
-      unseen_writers;  // took the row, but no message of theirs had been seen when the next one did
-  Lsn epoch_start;     // the slot's position when the epoch began
+  std::string previous_writer;              // empty: none
+  std::vector<std::string> former_writers;  // earlier runs, oldest first, bounded
+  Lsn epoch_start;                          // the slot's position when the epoch began
 };
 
 struct SlotFacts {

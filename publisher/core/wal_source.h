@@ -19,9 +19,9 @@ namespace pmoves {
 struct WalEvent {
   bool keepalive = false;
   bool reply_requested = false;  // keepalive: the server wants a Report now
-  Lsn wal_start;             // data: start position of the payload (never a point to resume at)
-  Lsn wal_end;               // keepalive: how far the server has sent
-  std::string_view payload;  // data: one wal2json object; valid until the next Next()
+  Lsn wal_start;                 // data: start position of the payload (never a point to resume at)
+  Lsn wal_end;                   // keepalive: how far the server has sent
+  std::string_view payload;      // data: one wal2json object; valid until the next Next()
 };
 
 class WalSource {

@@ -12,13 +12,13 @@
 namespace pmoves {
 namespace {
 
-constexpr size_t kMaxUnseenWriters = 32;
+constexpr size_t kMaxFormerWriters = 256;
 
 constexpr const char kStateExistsSql[] =
     "SELECT to_regclass('pmoves_sync.publisher_state') IS NOT NULL";
 
-// unseen_writers: runs that took the row, but of which the next run saw no message in the stream.
-// One of theirs may still arrive late, and must then not be taken for a stranger's.
+// former_writers: earlier runs of this database. A stream that lost its tail may end in a message
+// of any of them, and that is still this database's own history. A clone cannot know later runs.
 constexpr const char kCreateSchemaSql[] = R"(
 CREATE SCHEMA IF NOT EXISTS pmoves_sync;
 COMMENT ON SCHEMA pmoves_sync IS 'State of pmoves-sync. Do not copy between databases.';
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.publisher_state (
   epoch           integer NOT NULL,
   writer          uuid NOT NULL,
   previous_writer uuid,
-  unseen_writers  uuid[] NOT NULL DEFAULT '{}',
+  former_writers  uuid[] NOT NULL DEFAULT '{}',
   epoch_start     pg_lsn NOT NULL,
   updated_at      timestamptz NOT NULL DEFAULT now()
 );
@@ -112,7 +112,7 @@ absl::StatusOr<std::optional<WriterRow>> EdgeState::ReadWriter(const std::string
   if (!exists.Bool(0, 0)) return std::optional<WriterRow>();
   ASSIGN_OR_RETURN(PgRows rows,
                    connection_.Execute("SELECT epoch, writer, coalesce(previous_writer::text, ''), "
-                                       "array_to_string(unseen_writers, ','), epoch_start "
+                                       "array_to_string(former_writers, ','), epoch_start "
                                        "FROM pmoves_sync.publisher_state WHERE source = $1",
                                        {source}));
   if (rows.size() == 0) return std::optional<WriterRow>();
@@ -120,7 +120,7 @@ absl::StatusOr<std::optional<WriterRow>> EdgeState::ReadWriter(const std::string
   row.epoch = static_cast<uint32_t>(rows.Int(0, 0));
   row.writer = rows.String(0, 1);
   row.previous_writer = rows.String(0, 2);
-  row.unseen_writers = absl::StrSplit(rows.String(0, 3), ',', absl::SkipEmpty());
+  row.former_writers = absl::StrSplit(rows.String(0, 3), ',', absl::SkipEmpty());
   ASSIGN_OR_RETURN(row.epoch_start, Lsn::Parse(rows.Text(0, 4)));
   return std::optional<WriterRow>(row);
 }
@@ -129,7 +129,7 @@ absl::Status EdgeState::WriteWriter(const std::string& source,
                                     const std::optional<WriterRow>& before,
                                     const WriterRow& after) {
   const std::string epoch = absl::StrFormat("%d", after.epoch);
-  const std::string unseen = "{" + absl::StrJoin(after.unseen_writers, ",") + "}";
+  const std::string former = "{" + absl::StrJoin(after.former_writers, ",") + "}";
   const PgParam previous =
       after.previous_writer.empty() ? PgParam() : PgParam(after.previous_writer);
   const std::string start = after.epoch_start.ToString();
@@ -137,14 +137,14 @@ absl::Status EdgeState::WriteWriter(const std::string& source,
       before.has_value()
           ? connection_.Execute(
                 "UPDATE pmoves_sync.publisher_state SET epoch = $2, writer = $3, previous_writer = "
-                "$4, unseen_writers = $5, epoch_start = $6, updated_at = now() "
+                "$4, former_writers = $5, epoch_start = $6, updated_at = now() "
                 "WHERE source = $1 AND writer = $7",
-                {source, epoch, after.writer, previous, unseen, start, before->writer})
+                {source, epoch, after.writer, previous, former, start, before->writer})
           : connection_.Execute(
                 "INSERT INTO pmoves_sync.publisher_state (source, epoch, writer, previous_writer, "
-                "unseen_writers, epoch_start) VALUES ($1, $2, $3, $4, $5, $6) "
+                "former_writers, epoch_start) VALUES ($1, $2, $3, $4, $5, $6) "
                 "ON CONFLICT (source) DO NOTHING",
-                {source, epoch, after.writer, previous, unseen, start});
+                {source, epoch, after.writer, previous, former, start});
   if (!rows.ok()) return rows.status();
   if (rows->affected() == 1) return absl::OkStatus();
   return absl::AbortedError("another publisher took over the source at the same moment");
@@ -161,16 +161,11 @@ WriterRow TakeOver(const std::optional<WriterRow>& before, const StartDecision& 
     return after;
   }
   after.epoch_start = before->epoch_start;
-  after.unseen_writers = before->unseen_writers;
-  auto& unseen = after.unseen_writers;
-  const bool known = std::find(unseen.begin(), unseen.end(), before->writer) != unseen.end();
-  if (before->writer == decision.previous_writer) {
-    unseen.clear();  // its messages are stored: whatever was written before them has arrived or
-                     // never will
-  } else if (before->writer != writer && !known) {
-    unseen.push_back(before->writer);
-  }
-  if (unseen.size() > kMaxUnseenWriters) unseen.erase(unseen.begin());
+  after.former_writers = before->former_writers;
+  auto& former = after.former_writers;
+  const bool known = std::find(former.begin(), former.end(), before->writer) != former.end();
+  if (before->writer != writer && !known) former.push_back(before->writer);
+  if (former.size() > kMaxFormerWriters) former.erase(former.begin());
   return after;
 }
 

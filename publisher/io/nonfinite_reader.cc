@@ -72,6 +72,8 @@ std::string ArrayLiteral(const std::vector<std::string>& texts) {
 }
 
 constexpr char kFinite = '0';
+// Of 2 ms and a round trip each.
+constexpr int kVisibleAttempts = 5000;
 
 std::string_view TokenOf(char mark) {
   switch (mark) {
@@ -121,9 +123,10 @@ bool HasSuspiciousNull(const WalChange& change, const Relation& relation) {
   return false;
 }
 
-void NonfiniteReader::Want(const WalChange& change, const Relation& relation) {
+void NonfiniteReader::Want(const WalChange& change, const Relation& relation, uint32_t xid) {
   std::optional<std::vector<std::string>> key = KeyOf(change, relation);
   if (!key.has_value()) return;
+  transactions_.insert(xid);
   const auto [entry, added] = tables_.try_emplace(relation.oid);
   Table& table = entry->second;
   if (added) table.relation = relation;
@@ -133,7 +136,29 @@ void NonfiniteReader::Want(const WalChange& change, const Relation& relation) {
   ++wanted_;
 }
 
+// A transaction holds the lock on its own number until after its changes are visible.
+absl::Status NonfiniteReader::AwaitVisible() {
+  std::string list = "{";
+  for (uint32_t xid : transactions_)
+    list += absl::StrFormat("%s%u", list.size() > 1 ? "," : "", xid);
+  list += "}";
+  for (int attempt = 0; attempt < kVisibleAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(
+        const PgRows rows,
+        connection_.Execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND "
+            "mode = 'ExclusiveLock' AND granted AND transactionid::text = ANY ($1::text[])",
+            {PgParam(list)}));
+    if (rows.Int(0, 0) == 0) return absl::OkStatus();
+    RETURN_IF_ERROR(connection_.Execute("SELECT pg_sleep(0.002)").status());
+  }
+  return absl::UnavailableError(
+      "a committed transaction does not become visible; synchronous replication may be waiting");
+}
+
 absl::Status NonfiniteReader::Fetch() {
+  if (tables_.empty()) return absl::OkStatus();
+  RETURN_IF_ERROR(AwaitVisible());
   for (auto& [oid, table] : tables_) RETURN_IF_ERROR(FetchTable(&table));
   return absl::OkStatus();
 }
@@ -187,6 +212,7 @@ void NonfiniteReader::Patch(const Relation& relation, WalChange* change) const {
 }
 
 void NonfiniteReader::Clear() {
+  transactions_.clear();
   tables_.clear();
   wanted_ = 0;
 }

@@ -12,6 +12,7 @@
 #define PMOVES_PUBLISHER_IO_NONFINITE_READER_H_
 
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -34,7 +35,9 @@ class NonfiniteReader {
   explicit NonfiniteReader(PgConnection& connection) : connection_(connection) {}
 
   // Notes the row of `change` for the next Fetch. REQUIRES: HasSuspiciousNull(change, relation).
-  void Want(const WalChange& change, const Relation& relation);
+  // `xid` is its transaction: the WAL tells of a commit a moment before other sessions see it, so
+  // Fetch waits for that.
+  void Want(const WalChange& change, const Relation& relation, uint32_t xid);
   // Reads all noted rows, one statement per table. A table that may not be read, or is gone, gives
   // no values: its nulls stay (preflight warns about the missing right).
   absl::Status Fetch();
@@ -53,9 +56,11 @@ class NonfiniteReader {
         answers;  // joined key -> per nonfinite column one mark
   };
   absl::Status FetchTable(Table* table);
+  absl::Status AwaitVisible();
 
   PgConnection& connection_;
   std::map<uint32_t, Table> tables_;  // by relation oid
+  std::set<uint32_t> transactions_;   // of the noted rows
   size_t wanted_ = 0;
 };
 

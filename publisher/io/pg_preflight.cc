@@ -39,7 +39,9 @@ SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition, c.re
       FROM pg_index i
      WHERE i.indrelid = c.oid AND i.indimmediate AND i.indisvalid
        AND ((c.relreplident IN ('d', 'f') AND i.indisprimary) OR
-            (c.relreplident = 'i' AND i.indisreplident))
+            (c.relreplident = 'i' AND i.indisreplident AND NOT EXISTS (
+              SELECT 1 FROM pg_index p WHERE p.indrelid = c.oid AND p.indisprimary
+                 AND NOT p.indkey::int2[] <@ i.indkey::int2[])))
      LIMIT 1) k ON true
  WHERE n.nspname = $1 AND ($2::text IS NULL OR c.relname = $2)
    AND c.relkind NOT IN ('i', 'I', 't', 'c')

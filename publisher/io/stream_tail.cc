@@ -23,7 +23,8 @@ absl::StatusOr<std::optional<OwnMessage>> ReadOwn(JetStream& jetstream, const st
   absl::StatusOr<proto::Envelope> envelope = proto::DecodeHeaders(record->Lookup());
   if (!envelope.ok() || envelope->source != source) return std::optional<OwnMessage>();
   // Good headers over a body that no publisher writes are a forgery, not our last word.
-  if (envelope->parts == 1 && !LastHlc(*envelope, &*record).ok()) return std::optional<OwnMessage>();
+  if (envelope->parts == 1 && !LastHlc(*envelope, &*record).ok())
+    return std::optional<OwnMessage>();
   return std::optional<OwnMessage>(OwnMessage{*std::move(envelope), *std::move(record)});
 }
 

@@ -18,6 +18,13 @@ namespace pmoves {
 enum class OnError { kRow, kTransaction, kBlock };
 enum class TruncatePolicy { kOwnRows, kAll, kIgnore };
 
+// How a table is called in sync_status, metrics and /status: bare in schema public, as the services
+// know it, else with its schema.
+inline std::string DisplayTable(std::string_view schema, std::string_view table) {
+  if (schema.empty() || schema == "public") return std::string(table);
+  return std::string(schema) + "." + std::string(table);
+}
+
 struct TargetColumn {
   std::string name;       // plain UTF-8
   std::string type;       // as format_type() prints it with its modifier: numeric(8,2), "My Type"[]

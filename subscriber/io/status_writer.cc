@@ -21,16 +21,16 @@ absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
   std::vector<std::string> rows;
   for (const SourceState& source : sources) {
     for (const TableConfig& table : tables_) {
-      auto activity = source.tables.find(table.table);
+      const std::string name = DisplayTable(table.schema, table.table);
+      auto activity = source.tables.find(name);
       const bool active = activity != source.tables.end();
       const bool blocked =
-          source.blocked && (source.blocked_table.empty() || source.blocked_table == table.table);
+          source.blocked && (source.blocked_table.empty() || source.blocked_table == name);
       const char* status = blocked                                      ? "blocked"
                            : (active && activity->second.set_aside > 0) ? "set_aside"
                                                                         : "ok";
       rows.push_back(absl::StrFormat(
-          "(%s, %s, %s, '%s', %d::bigint, %s, %s)", SqlLiteral(source.source),
-          SqlLiteral(table.table),
+          "(%s, %s, %s, '%s', %d::bigint, %s, %s)", SqlLiteral(source.source), SqlLiteral(name),
           active ? TimestampOrNull(source.applied_at) : "NULL::timestamptz", status, source.pending,
           source.reason.empty() ? "NULL::text" : SqlLiteral(source.reason) + "::text",
           TimestampOrNull(source.last_seen)));
@@ -62,12 +62,13 @@ absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
 absl::Status StatusWriter::Expect(const std::vector<std::string>& sources) {
   for (const std::string& source : sources) {
     for (const TableConfig& table : tables_) {
+      const std::string name = DisplayTable(table.schema, table.table);
       RETURN_IF_ERROR(connection_
                           .Execute("INSERT INTO pmoves_sync.sync_status (service_name, table_name) "
                                    "SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM "
                                    "pmoves_sync.sync_status WHERE service_name = $1 AND table_name "
                                    "= $2) ON CONFLICT DO NOTHING",
-                                   {PgParam(source), PgParam(table.table)})
+                                   {PgParam(source), PgParam(name)})
                           .status());
     }
   }
@@ -77,7 +78,9 @@ absl::Status StatusWriter::Expect(const std::vector<std::string>& sources) {
 absl::StatusOr<int64_t> StatusWriter::RefreshFailures() {
   RETURN_IF_ERROR(
       connection_
-          .Execute("WITH failures AS (SELECT source, table_name, count(*) AS n FROM "
+          .Execute("WITH failures AS (SELECT source, CASE WHEN schema_name IN ('', 'public') THEN "
+                   "table_name ELSE schema_name || '.' || table_name END AS table_name, count(*) "
+                   "AS n FROM "
                    "pmoves_sync.dead_letter WHERE state = 'open' GROUP BY 1, 2) "
                    "UPDATE pmoves_sync.sync_status s SET failed_records = COALESCE(f.n, 0) FROM "
                    "pmoves_sync.sync_status x LEFT JOIN failures f ON "

@@ -9,10 +9,10 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TEST(CapturedTablesTest, EscapesEveryByteForWal2json) {
+TEST(CapturedTablesTest, EscapesEveryCharacterForWal2json) {
   ASSERT_OK_AND_ASSIGN(CapturedTables tables,
                        CapturedTables::Make({{"public", "a,b.c", false}, {"Ü", "t *", false}}));
-  EXPECT_EQ(tables.AddTablesOption(), "\\p\\u\\b\\l\\i\\c.\\a\\,\\b\\.\\c,\\\xC3\\\x9C.\\t\\ \\*");
+  EXPECT_EQ(tables.AddTablesOption(), "\\p\\u\\b\\l\\i\\c.\\a\\,\\b\\.\\c,\\\xC3\x9C.\\t\\ \\*");
 }
 
 TEST(CapturedTablesTest, AWholeSchemaKeepsItsStar) {

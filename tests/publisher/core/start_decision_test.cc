@@ -91,7 +91,7 @@ const Case kGoesOn[] = {
     {"KnowsAWriterOfWhichNothingHadBeenSeen", Ran(),
      [](StartFacts& f) {
        f.tail.writer = "w9";
-       f.row->unseen_writers = {"w9"};
+       f.row->former_writers = {"w9"};
      },
      Action::kStart, "", Lsn{100}, Hlc{1000}, 7},
     {"UnfinishedTailGoesOnBehindTheLastCompleteOne", Ran(),

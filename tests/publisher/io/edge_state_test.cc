@@ -29,7 +29,7 @@ TEST(TakeOverTest, TheFirstWriterRemembersWhereTheEpochBegan) {
   EXPECT_EQ(row.writer, "w1");
   EXPECT_EQ(row.previous_writer, "");
   EXPECT_EQ(row.epoch_start, Lsn{50});
-  EXPECT_THAT(row.unseen_writers, IsEmpty());
+  EXPECT_THAT(row.former_writers, IsEmpty());
 }
 
 TEST(TakeOverTest, TheEpochStartStaysWhereItWas) {
@@ -37,27 +37,27 @@ TEST(TakeOverTest, TheEpochStartStaysWhereItWas) {
   EXPECT_EQ(TakeOver(before, Behind("w1"), SlotAt(90), "w2").epoch_start, Lsn{50});
 }
 
-TEST(TakeOverTest, AWriterWhoseMessagesAreStoredNeedsNoFurtherMemory) {
-  const WriterRow before{1, "w2", "w1", {"w0"}, Lsn{50}};
-  const WriterRow row = TakeOver(before, Behind("w2"), SlotAt(90), "w3");
+TEST(TakeOverTest, FormerWritersAreRememberedBecauseALostTailMayEndInOneOfTheirs) {
+  WriterRow row{1, "w2", "w1", {"w0"}, Lsn{50}};
+  row = TakeOver(row, Behind("w2"), SlotAt(90), "w3");
   EXPECT_EQ(row.previous_writer, "w2");
-  EXPECT_THAT(row.unseen_writers, IsEmpty());
+  row = TakeOver(row, Behind("w3"), SlotAt(90), "w4");
+  EXPECT_THAT(row.former_writers, ElementsAre("w0", "w2", "w3"));
 }
 
-TEST(TakeOverTest, AWriterOfWhichNothingWasSeenMayStillArriveLate) {
-  const WriterRow before{1, "w2", "w1", {}, Lsn{50}};
-  const WriterRow row = TakeOver(before, Behind("w1"), SlotAt(90), "w3");
-  EXPECT_EQ(row.previous_writer, "w1");
-  EXPECT_THAT(row.unseen_writers, ElementsAre("w2"));
+TEST(TakeOverTest, TheSameRunIsRememberedOnce) {
+  WriterRow row{1, "w2", "w1", {}, Lsn{50}};
+  row = TakeOver(row, Behind("w1"), SlotAt(90), "w2");
+  EXPECT_THAT(row.former_writers, IsEmpty());
 }
 
-TEST(TakeOverTest, TheMemoryOfUnseenWritersIsBounded) {
+TEST(TakeOverTest, TheMemoryOfFormerWritersIsBounded) {
   WriterRow row{1, "w", "w1", {}, Lsn{50}};
   for (int i = 0; i < 1000; ++i) {
     row = TakeOver(row, Behind("w1"), SlotAt(90), "w" + std::to_string(i + 10));
   }
-  EXPECT_LE(row.unseen_writers.size(), 32u);
-  EXPECT_EQ(row.unseen_writers.back(), "w1008");
+  EXPECT_LE(row.former_writers.size(), 256u);
+  EXPECT_EQ(row.former_writers.back(), "w1008");
 }
 
 }  // namespace
