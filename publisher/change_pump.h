@@ -28,9 +28,10 @@ namespace pmoves {
 
 class ChangePump {
  public:
-  // All references must outlive the pump. `tail`: what the stream holds already.
-  ChangePump(Lsn tail, MessagePlan& plan, PgCatalog& catalog, NonfiniteReader& nonfinite)
-      : order_(tail), plan_(plan), catalog_(catalog), nonfinite_(nonfinite) {}
+  // All references must outlive the pump. `order` knows what the stream holds already.
+  ChangePump(TransactionOrder order, MessagePlan& plan, PgCatalog& catalog,
+             NonfiniteReader& nonfinite)
+      : order_(order), plan_(plan), catalog_(catalog), nonfinite_(nonfinite) {}
 
   // One payload of the WAL source.
   absl::Status Take(std::string_view payload);

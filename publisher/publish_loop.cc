@@ -25,7 +25,10 @@ constexpr absl::Duration kSoundAfter = absl::Seconds(5);
 constexpr absl::Duration kLongestWait = absl::Seconds(1);  // an overdue ack makes no fd readable
 constexpr absl::Duration kLongestTlsWait = absl::Milliseconds(50);
 constexpr absl::Duration kGroupInterval = absl::Milliseconds(1);
-constexpr absl::Duration kGatherTime = absl::Microseconds(500);
+constexpr int kManyEvents = 100;
+constexpr absl::Duration kGatherMany = absl::Milliseconds(1);
+constexpr absl::Duration kGatherInFlight = absl::Microseconds(500);
+constexpr absl::Duration kGatherFew = absl::Microseconds(20);
 constexpr absl::Duration kDrainTime = absl::Seconds(5);
 // The walsender ends a session after wal_sender_timeout (30 s, pinned): a report at a third of it
 // at the latest.
@@ -120,6 +123,7 @@ absl::Status PublishLoop::ReadWal() {
     received_ = std::max(received_, event->wal_start);
     received_bytes_ += event->payload.size();
     RETURN_IF_ERROR(parts_.pump.Take(event->payload));
+    events_in_transaction_ = parts_.pump.idle() ? 0 : events_in_transaction_ + 1;
   }
   return absl::OkStatus();
 }
@@ -254,6 +258,17 @@ void PublishLoop::ShowStatus() {
       static_cast<double>(reads - std::exchange(counted_reads_, reads)));
 }
 
+// How long the WAL may be left alone so that more of it is read at once: the walsender sends each
+// row by itself, and waking up costs more than a row. Nothing is held up by it that could leave
+// now.
+absl::Duration PublishLoop::GatherTime() const {
+  if (events_in_transaction_ > kManyEvents) return kGatherMany;
+  if (parts_.sink.in_flight_messages() > 0)
+    return kGatherInFlight;  // what is read only joins the group
+  if (parts_.plan.holds_group()) return std::max(flush_due_ - now_, absl::ZeroDuration());
+  return events_in_transaction_ > 0 ? kGatherFew : absl::ZeroDuration();
+}
+
 void PublishLoop::Wait() {
   if (!drained_ && !blocked_) return;  // there is more to read right now
   if (drained_ && now_ >= catalog_due_) {
@@ -267,15 +282,11 @@ void PublishLoop::Wait() {
                                 {parts_.stop.fd(), POLLIN, 0},
                                 {parts_.applied.fd(), POLLIN, 0},
                                 {parts_.source.fd(), POLLIN, 0}}};
-  // While the sink is full the WAL waits in the server. While messages are in flight small
-  // transactions only join the group, so there is no hurry to read each of them alone: waking up
-  // costs more than the row.
-  const bool grouping = drained_ && parts_.plan.holds_group();
-  if (grouping && parts_.sink.in_flight_messages() == 0) until = std::min(until, flush_due_);
-  const bool gathering = drained_ && (grouping || parts_.sink.in_flight_messages() > 0);
-  if (gathering) until = std::min(until, MonotonicNow() + kGatherTime);
+  const absl::Duration gather = drained_ ? GatherTime() : absl::ZeroDuration();
+  if (gather > absl::ZeroDuration()) until = std::min(until, MonotonicNow() + gather);
+  const bool skip_wal = blocked_ || gather > absl::ZeroDuration();
   const timespec timeout = absl::ToTimespec(std::max(until - MonotonicNow(), absl::ZeroDuration()));
-  ppoll(fds.data(), blocked_ || gathering ? 3 : 4, &timeout, nullptr);
+  ppoll(fds.data(), skip_wal ? 3 : 4, &timeout, nullptr);
 }
 
 // Stopping: what is whole goes out and is awaited for a moment. A crash here is safe; this only

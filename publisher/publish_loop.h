@@ -81,6 +81,7 @@ class PublishLoop {
   void MaybeHeartbeat();
   void ShowStatus();
   void Wait();
+  absl::Duration GatherTime() const;
   absl::Status Drain();
 
   Parts parts_;
@@ -92,6 +93,8 @@ class PublishLoop {
   bool was_streaming_ = false;
   absl::Time started_at_;
   absl::Time drained_at_;
+
+  int64_t events_in_transaction_ = 0;  // read of the transaction that is open
 
   Lsn received_;
   Lsn reported_;  // flush position that Postgres was told last

@@ -225,7 +225,11 @@ absl::Status Session::Publish() {
   }
 
   NonfiniteReader nonfinite(*sql_);
-  ChangePump pump(decision_.previous, plan, *catalog_, nonfinite);
+  // What lies above the confirmed position is sent again, so the stream's last transaction must be
+  // among it.
+  const bool comes_again = facts_.tail.landmark > facts_.slot.confirmed;
+  const TransactionOrder order(decision_.previous, comes_again ? facts_.tail.landmark : Lsn{});
+  ChangePump pump(order, plan, *catalog_, nonfinite);
   context_.board.Update([this](PublisherStatus& status) {
     status.epoch = decision_.epoch;
     status.writer = context_.writer;

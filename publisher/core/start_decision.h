@@ -34,6 +34,8 @@ struct StreamTail {
   std::string origin;
   std::string writer;
   Lsn position;  // newest position stored COMPLETELY; 0/0 when there is none
+  Lsn landmark;  // newest position of a transaction with rows that is stored completely, if it was
+                 // found near the end
   Lsn newest;    // newest position of which anything is stored (the unfinished transaction's, if
                  // there is one)
   Hlc hlc;       // version of the last row change up to `position`

@@ -16,6 +16,14 @@ absl::StatusOr<TransactionOrder::Verdict> TransactionOrder::Begin(Lsn position) 
         absl::StrFormat("transaction %s does not follow %s: the server's WAL went back",
                         position.ToString(), last_seen_.ToString()));
   }
+  if (position == landmark_) landmark_ = Lsn{};
+  if (!landmark_.IsNone() && position > landmark_) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the stream holds transaction %s, but the WAL of this database goes on with %s without it: "
+        "its history parted from the one in the stream (a clone, or a restored backup). The source "
+        "needs a new epoch (see docs/operations.md, \"A source that must start over\")",
+        landmark_.ToString(), position.ToString()));
+  }
   in_transaction_ = true;
   current_ = position;
   return position <= tail_ ? Verdict::kSkip : Verdict::kPublish;

@@ -15,7 +15,10 @@ namespace pmoves {
 class TransactionOrder {
  public:
   // `tail` is the newest position that the stream holds completely; 0/0 when the epoch is empty.
-  explicit TransactionOrder(Lsn tail) : tail_(tail) {}
+  // `landmark`: a transaction that the stream holds and the server must send again (none: no such).
+  // If the WAL passes it by, this database's history parted from the one that wrote the stream: a
+  // clone or a restored backup whose WAL grew beyond the tail (promise P3).
+  explicit TransactionOrder(Lsn tail, Lsn landmark = Lsn{}) : tail_(tail), landmark_(landmark) {}
 
   enum class Verdict { kPublish, kSkip };  // kSkip: the stream has it
   // A transaction begins. kFailedPrecondition if the order of the WAL is broken: a begin inside a
@@ -32,6 +35,7 @@ class TransactionOrder {
 
  private:
   Lsn tail_;
+  Lsn landmark_;  // none once it was seen
   Lsn last_seen_;
   Lsn current_;
   bool in_transaction_ = false;

@@ -5,9 +5,13 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "proto/subject.h"
 
 namespace pmoves {
 namespace {
+
+// An idle source stores one progress message a minute.
+constexpr int kMaxLandmarkSteps = 200;
 
 struct OwnMessage {
   proto::Envelope envelope;
@@ -43,6 +47,27 @@ absl::Status ResolveUnfinished(JetStream& jetstream, const std::string& stream,
     tail->hlc = Hlc{chunk0->envelope.hlc.value - 1};
   }
   return absl::OkStatus();
+}
+
+bool IsProgress(const OwnMessage& message) {
+  auto subject = proto::ParseSubject(message.record.subject);
+  return subject.ok() && subject->operation == proto::Operation::kProgress;
+}
+
+// The position of the newest complete transaction with rows, at `newest` or a little before it.
+absl::StatusOr<Lsn> FindLandmark(JetStream& jetstream, const std::string& stream,
+                                 const std::string& source, uint64_t first,
+                                 const OwnMessage& newest) {
+  if (!IsProgress(newest)) return newest.envelope.position;
+  uint64_t sequence = newest.record.sequence;
+  for (int step = 0; step < kMaxLandmarkSteps && sequence > first; ++step) {
+    ASSIGN_OR_RETURN(std::optional<OwnMessage> own, ReadOwn(jetstream, stream, --sequence, source));
+    if (!own.has_value() || IsProgress(*own)) continue;
+    return own->envelope.last && own->envelope.epoch == newest.envelope.epoch
+               ? own->envelope.position
+               : Lsn{};
+  }
+  return Lsn{};
 }
 
 }  // namespace
@@ -92,6 +117,7 @@ absl::StatusOr<StreamTail> ReadTail(JetStream& jetstream, const std::string& str
     }
     tail.position = envelope.position;
     ASSIGN_OR_RETURN(tail.hlc, LastHlc(envelope, &own->record));
+    ASSIGN_OR_RETURN(tail.landmark, FindLandmark(jetstream, stream, source, first, *own));
     return tail;
   }
   return tail;

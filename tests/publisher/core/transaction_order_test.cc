@@ -80,5 +80,17 @@ TEST(TransactionOrderTest, CommitOfAnotherTransactionIsRefused) {
   EXPECT_TRUE(order.in_transaction());
 }
 
+TEST(TransactionOrderTest, AWalThatPassesTheLandmarkByIsAnotherHistory) {
+  TransactionOrder clone(Lsn{100}, Lsn{90});
+  ASSERT_THAT(clone.Begin(Lsn{80}), IsOkAndHolds(TransactionOrder::Verdict::kSkip));
+  ASSERT_THAT(clone.Commit(Lsn{80}), IsOk());
+  EXPECT_THAT(clone.Begin(Lsn{95}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, testing::HasSubstr("history")));
+  TransactionOrder same(Lsn{100}, Lsn{90});
+  ASSERT_THAT(same.Begin(Lsn{90}), IsOkAndHolds(TransactionOrder::Verdict::kSkip));
+  ASSERT_THAT(same.Commit(Lsn{90}), IsOk());
+  EXPECT_THAT(same.Begin(Lsn{120}), IsOkAndHolds(TransactionOrder::Verdict::kPublish));
+}
+
 }  // namespace
 }  // namespace pmoves
