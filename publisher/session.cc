@@ -195,7 +195,10 @@ absl::Status Session::TakeOverRow() {
 absl::Status Session::Publish() {
   const PublisherConfig& config = context_.config;
   ASSIGN_OR_RETURN(fence_, AnswerAsWriter(*nats_, config.source, context_.writer));
-  RETURN_IF_ERROR(source_->Start(decision_.previous));
+  // The stream's last transaction must come again, or this is not the history that the stream
+  // holds. If Postgres was told to forget it, there is nothing to compare.
+  const bool comes_again = facts_.tail.landmark > facts_.slot.confirmed;
+  RETURN_IF_ERROR(source_->Start(comes_again ? facts_.tail.before_landmark : decision_.previous));
 
   JetStreamSink::Options sink_options;
   sink_options.window_messages = static_cast<size_t>(config.stream.window_messages);
@@ -225,9 +228,6 @@ absl::Status Session::Publish() {
   }
 
   NonfiniteReader nonfinite(*sql_);
-  // What lies above the confirmed position is sent again, so the stream's last transaction must be
-  // among it.
-  const bool comes_again = facts_.tail.landmark > facts_.slot.confirmed;
   const TransactionOrder order(decision_.previous, comes_again ? facts_.tail.landmark : Lsn{});
   ChangePump pump(order, plan, *catalog_, nonfinite);
   context_.board.Update([this](PublisherStatus& status) {

@@ -36,9 +36,10 @@ struct StreamTail {
   Lsn position;  // newest position stored COMPLETELY; 0/0 when there is none
   Lsn landmark;  // newest position of a transaction with rows that is stored completely, if it was
                  // found near the end
-  Lsn newest;    // newest position of which anything is stored (the unfinished transaction's, if
-                 // there is one)
-  Hlc hlc;       // version of the last row change up to `position`
+  Lsn before_landmark;  // what its message follows: a stream that starts here brings it again
+  Lsn newest;  // newest position of which anything is stored (the unfinished transaction's, if
+               // there is one)
+  Hlc hlc;     // version of the last row change up to `position`
   bool unfinished =
       false;  // a transaction at the tail has no last message: it is sent again from its chunk 0
   uint32_t foreign_messages = 0;  // messages behind it that are not ours

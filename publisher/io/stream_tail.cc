@@ -54,20 +54,27 @@ bool IsProgress(const OwnMessage& message) {
   return subject.ok() && subject->operation == proto::Operation::kProgress;
 }
 
-// The position of the newest complete transaction with rows, at `newest` or a little before it.
-absl::StatusOr<Lsn> FindLandmark(JetStream& jetstream, const std::string& stream,
-                                 const std::string& source, uint64_t first,
-                                 const OwnMessage& newest) {
-  if (!IsProgress(newest)) return newest.envelope.position;
-  uint64_t sequence = newest.record.sequence;
-  for (int step = 0; step < kMaxLandmarkSteps && sequence > first; ++step) {
-    ASSIGN_OR_RETURN(std::optional<OwnMessage> own, ReadOwn(jetstream, stream, --sequence, source));
-    if (!own.has_value() || IsProgress(*own)) continue;
-    return own->envelope.last && own->envelope.epoch == newest.envelope.epoch
-               ? own->envelope.position
-               : Lsn{};
+// Finds the newest complete transaction with rows, at `newest` or a little before it.
+absl::Status FindLandmark(JetStream& jetstream, const std::string& stream,
+                          const std::string& source, uint64_t first, const OwnMessage& newest,
+                          StreamTail* tail) {
+  OwnMessage found = newest;
+  for (int step = 0; IsProgress(found); ++step) {
+    uint64_t sequence = found.record.sequence;
+    std::optional<OwnMessage> own;
+    while (!own.has_value() && step < kMaxLandmarkSteps && sequence > first) {
+      ++step;
+      ASSIGN_OR_RETURN(own, ReadOwn(jetstream, stream, --sequence, source));
+    }
+    if (!own.has_value()) return absl::OkStatus();
+    found = *std::move(own);
   }
-  return Lsn{};
+  if (!found.envelope.last || found.envelope.epoch != newest.envelope.epoch) {
+    return absl::OkStatus();
+  }
+  tail->landmark = found.envelope.position;
+  tail->before_landmark = found.envelope.previous;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -117,7 +124,7 @@ absl::StatusOr<StreamTail> ReadTail(JetStream& jetstream, const std::string& str
     }
     tail.position = envelope.position;
     ASSIGN_OR_RETURN(tail.hlc, LastHlc(envelope, &own->record));
-    ASSIGN_OR_RETURN(tail.landmark, FindLandmark(jetstream, stream, source, first, *own));
+    RETURN_IF_ERROR(FindLandmark(jetstream, stream, source, first, *own, &tail));
     return tail;
   }
   return tail;

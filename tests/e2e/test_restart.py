@@ -1,6 +1,7 @@
 """Acceptance 6: servers shut down fast under our programs and come back in any order; the programs come back by themselves."""
 
 import itertools
+import json
 import time
 
 import pytest
@@ -16,6 +17,12 @@ def stop_fast(db):
     db.stop("fast", deadline=30)
     took = time.monotonic() - began
     assert took < 10, f"pg_ctl stop -m fast of {db.name} took {took:.1f} s\n{db.log_tail()}"
+
+
+def published(fleet):
+    """How far the publisher has stored the WAL, as a number."""
+    high, low = json.loads(fleet.publisher.http("/status")[1])["published"].split("/")
+    return (int(high, 16) << 32) + int(low, 16)
 
 
 def processes_of(fleet):
@@ -102,4 +109,21 @@ def test_backend_of_the_programs_is_terminated(new_pair):
         for db in (fleet.edge.db, fleet.centre.db):
             db.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'pmoves%'")
         fleet.edge.db.execute("INSERT INTO note VALUES (%s, 'x')", (number,))
+    fleet.wait_equal()
+
+
+def test_publisher_restarts_while_nothing_is_confirmed(new_pair):
+    """The centre is away, so the slot still holds what the stream has: a restart must go on behind the tail, not take itself for a clone."""
+    fleet = new_pair("CREATE TABLE t (id int PRIMARY KEY)", ["t"])
+    fleet.start()
+    fleet.subscriber.kill9()
+    for start in (0, 100, 200):
+        fleet.edge.db.execute(f"INSERT INTO t SELECT {start} + g FROM generate_series(1, 50) g")
+        fleet.publisher.kill9()
+        fleet.publisher.start()
+        fleet.edge.db.execute(f"INSERT INTO t SELECT {start} + 50 + g FROM generate_series(1, 50) g")
+        written = fleet.edge.db.value("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+        wait_until(lambda want=written: published(fleet) >= want - 8192, 15, "the restarted publisher stores what came since",
+                   fleet.diagnose)
+    fleet.subscriber.start()
     fleet.wait_equal()
