@@ -29,7 +29,7 @@ absl::Status SourceFeed::Pump(JetStreamSource& reader, const std::string& stream
   }
   if (half_complete_) return absl::OkStatus();
   std::vector<FetchedMessage> fetched;
-  const absl::Status status = reader.Take(stream, max_messages, max_bytes, &fetched);
+  absl::Status status = reader.Take(stream, max_messages, max_bytes, &fetched);
   for (FetchedMessage& message : fetched) RETURN_IF_ERROR(Accept(std::move(message)));
   return status;
 }

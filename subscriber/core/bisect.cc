@@ -6,7 +6,7 @@ namespace pmoves {
 
 absl::Status Bisect(size_t begin, size_t end, const BisectCallbacks& callbacks) {
   if (begin == end) return absl::OkStatus();
-  const absl::Status status = callbacks.try_range(begin, end);
+  absl::Status status = callbacks.try_range(begin, end);
   if (status.ok()) return status;
   if (!callbacks.splits_on(status)) return status;
   if (end - begin == 1) return callbacks.set_aside(begin, status);

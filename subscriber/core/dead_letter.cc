@@ -82,8 +82,6 @@ DeadLetter DeadLetterOf(const Change& change, const absl::Status& why) {
       letter.operation = "UPSERT";
       break;
     case ChangeKind::kPartial:
-      letter.operation = "UPDATE";
-      break;
     case ChangeKind::kMove:
       letter.operation = "UPDATE";
       break;

@@ -81,13 +81,14 @@ std::string NotBuried(const TargetTable& table) {
       SqlLiteral(table.Name()), TombstoneKey(table, "s"));
 }
 
-std::string Upsert(const TargetTable& table, const Shape& shape, const std::string& from) {
+std::string Upsert(const TargetTable& table, const Shape& shape, const std::string& from,
+                   const std::string& where) {
   return absl::StrFormat(
       "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s WHERE %s ON CONFLICT (%s) DO UPDATE SET %s "
       "WHERE %s",
       SqlTable(table), absl::StrJoin(WrittenNames(table, shape, ""), ", "),
       NeedsOverriding(table, shape) ? " OVERRIDING SYSTEM VALUE" : "",
-      absl::StrJoin(WrittenNames(table, shape, "s."), ", "), from, NotBuried(table), KeyList(table),
+      absl::StrJoin(WrittenNames(table, shape, "s."), ", "), from, where, KeyList(table),
       Assignments(table, shape, "EXCLUDED"), CompareVersions("t", "<", "EXCLUDED"));
 }
 
@@ -197,9 +198,15 @@ std::string CopyIntoStage(const std::string& stage) {
   return absl::StrFormat("COPY pg_temp.%s FROM STDIN", stage);
 }
 
-std::string UpsertFromStage(const TargetTable& table, const Shape& shape,
-                            const std::string& stage) {
-  return Upsert(table, shape, StageRow(table, shape, stage));
+std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage,
+                            Tombstones tombstones) {
+  return Upsert(table, shape, StageRow(table, shape, stage),
+                tombstones == Tombstones::kNone ? "true" : NotBuried(table));
+}
+
+std::string HasTombstones(const TargetTable& table) {
+  return absl::StrFormat("SELECT EXISTS (SELECT 1 FROM pmoves_sync.tombstone WHERE relation = %s)",
+                         SqlLiteral(table.Name()));
 }
 
 std::string DeleteFromStage(const TargetTable& table, const Shape& shape,
@@ -210,7 +217,7 @@ std::string DeleteFromStage(const TargetTable& table, const Shape& shape,
 RowStatement UpsertRow(const TargetTable& table, const Shape& shape) {
   RowStatement statement;
   const std::string row = ParameterRow(table, shape, &statement.parameter_types);
-  statement.sql = Upsert(table, shape, row);
+  statement.sql = Upsert(table, shape, row, NotBuried(table));
   return statement;
 }
 

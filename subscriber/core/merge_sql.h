@@ -53,7 +53,12 @@ std::string CreateStage(const TargetTable& table, const Shape& shape, const std:
 std::string CopyIntoStage(const std::string& stage);
 
 // Set-wise: from a stage.
-std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage);
+// kNone: the caller knows, under the table's lock, that the table has no tombstones
+// (HasTombstones), and saves the look per row.
+enum class Tombstones { kNone, kSome };
+std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage,
+                            Tombstones tombstones);
+std::string HasTombstones(const TargetTable& table);
 std::string DeleteFromStage(const TargetTable& table, const Shape& shape, const std::string& stage);
 
 // One row, parameters: $1..$n the written columns of the shape in order, then source, committed

@@ -61,7 +61,7 @@ absl::Status PgTarget::Begin() {
 }
 
 absl::Status PgTarget::Commit() {
-  const absl::Status status = connection_.Commit();
+  absl::Status status = connection_.Commit();
   if (!status.ok()) ForgetUncommittedStages();
   new_stages_.clear();
   dirty_stages_.clear();
@@ -101,7 +101,7 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
 
 absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end) {
   RETURN_IF_ERROR(connection_.Execute("SAVEPOINT piece").status());
-  const absl::Status status = Apply(set, begin, end);
+  absl::Status status = Apply(set, begin, end);
   if (status.ok()) return connection_.Execute("RELEASE SAVEPOINT piece").status();
   if (!connection_.IsOpen()) return status;
   RETURN_IF_ERROR(
@@ -159,8 +159,16 @@ absl::Status PgTarget::RunStaged(const ChangeSet& set, const EffectGroup& group)
     RETURN_IF_ERROR(connection_.Execute("TRUNCATE pg_temp." + stage).status());
   }
   RETURN_IF_ERROR(CopyEffects(set, group, stage));
-  const StatementKind kind =
-      group.kind == ChangeKind::kDelete ? StatementKind::kStageDelete : StatementKind::kStageUpsert;
+  StatementKind kind = StatementKind::kStageDelete;
+  if (group.kind != ChangeKind::kDelete) {
+    // Nobody else can make one while this transaction holds the table's lock.
+    ASSIGN_OR_RETURN(const std::string ask,
+                     Prepare(StatementKind::kHasTombstones, *group.table, nullptr));
+    binder_.Clear();
+    ASSIGN_OR_RETURN(const PgRows has_tombstones, RunPrepared(ask));
+    kind = has_tombstones.Bool(0, 0) ? StatementKind::kStageUpsert
+                                     : StatementKind::kStageUpsertNoTombstones;
+  }
   ASSIGN_OR_RETURN(const std::string name, Prepare(kind, *group.table, group.shape, stage));
   binder_.Clear();
   ASSIGN_OR_RETURN(const PgRows rows, RunPrepared(name));
@@ -207,7 +215,13 @@ absl::StatusOr<std::string> PgTarget::Prepare(StatementKind kind, const TargetTa
       statement = TruncateAll(table);
       break;
     case StatementKind::kStageUpsert:
-      statement.sql = UpsertFromStage(table, *shape, stage);
+      statement.sql = UpsertFromStage(table, *shape, stage, Tombstones::kSome);
+      break;
+    case StatementKind::kStageUpsertNoTombstones:
+      statement.sql = UpsertFromStage(table, *shape, stage, Tombstones::kNone);
+      break;
+    case StatementKind::kHasTombstones:
+      statement.sql = HasTombstones(table);
       break;
     case StatementKind::kStageDelete:
       statement.sql = DeleteFromStage(table, *shape, stage);

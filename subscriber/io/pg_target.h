@@ -87,6 +87,8 @@ class PgTarget {
     kTruncateOwn,
     kTruncateAll,
     kStageUpsert,
+    kStageUpsertNoTombstones,
+    kHasTombstones,
     kStageDelete
   };
   using StatementKey = std::tuple<const TargetTable*, StatementKind, int>;  // and the shape's id

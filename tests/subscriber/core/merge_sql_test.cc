@@ -52,7 +52,10 @@ std::string AllStatements() {
   const Shape& key = jobs.Intern({0});
   text("jobs: create stage", CreateStage(jobs, all, "pmoves_stage_1"));
   text("jobs: copy", CopyIntoStage("pmoves_stage_1"));
-  text("jobs: upsert from stage", UpsertFromStage(jobs, all, "pmoves_stage_1"));
+  text("jobs: upsert from stage", UpsertFromStage(jobs, all, "pmoves_stage_1", Tombstones::kSome));
+  text("jobs: upsert from stage, no tombstones",
+       UpsertFromStage(jobs, all, "pmoves_stage_1", Tombstones::kNone));
+  text("jobs: has tombstones", HasTombstones(jobs));
   text("jobs: delete from stage", DeleteFromStage(jobs, key, "pmoves_stage_2"));
   row("jobs: upsert row", UpsertRow(jobs, all));
   row("jobs: delete row", DeleteRow(jobs, key));
@@ -66,7 +69,8 @@ std::string AllStatements() {
   const Shape& odd_all = odd.Intern({0, 1, 2, -1, 4});
   const Shape& odd_key = odd.Intern({1, 0});
   text("odd: create stage", CreateStage(odd, odd_all, "pmoves_stage_3"));
-  text("odd: upsert from stage", UpsertFromStage(odd, odd_all, "pmoves_stage_3"));
+  text("odd: upsert from stage",
+       UpsertFromStage(odd, odd_all, "pmoves_stage_3", Tombstones::kSome));
   row("odd: delete row", DeleteRow(odd, odd_key));
   row("odd: move row", MoveRow(odd, odd.Intern({0, 1, 2})));
   return out.str();
