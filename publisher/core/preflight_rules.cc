@@ -61,14 +61,15 @@ void JudgeWal(const ServerFacts& facts, Results* results) {
 
 void JudgePlugin(const ServerFacts& facts, Results* results) {
   if (!facts.plugin_list.has_value()) {
-    Add(results, Verdict::kPass, "plugin", "this server restricts no output plugins");
+    Add(results, Verdict::kPass, "plugin",
+        "no list of output plugins is visible to this role (older servers have none)");
   } else if (facts.plugin_list->find("wal2json") != std::string::npos) {
     Add(results, Verdict::kPass, "plugin", "output_plugin_libraries allows wal2json");
   } else {
     Add(results, Verdict::kFail, "plugin",
         absl::StrFormat("output_plugin_libraries is \"%s\": the server refuses wal2json",
                         *facts.plugin_list),
-        "ALTER SYSTEM SET output_plugin_libraries = 'pgoutput, test_decoding, wal2json'; SELECT "
+        "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json; SELECT "
         "pg_reload_conf();");
   }
 }

@@ -58,9 +58,10 @@ void AppliedFeed::Store(const std::string& source, std::string_view bytes) {
 }
 
 std::optional<proto::Applied> AppliedFeed::Take() {
-  uint64_t count = 0;
-  (void)!read(event_fd_, &count, sizeof(count));  // also clears it
   MutexLock lock(mutex_);
+  if (!newest_.has_value()) return std::nullopt;
+  uint64_t count = 0;
+  (void)!read(event_fd_, &count, sizeof(count));  // clears it
   return std::exchange(newest_, std::nullopt);
 }
 

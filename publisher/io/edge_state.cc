@@ -62,7 +62,7 @@ absl::Status EdgeState::CreateSlot(const std::string& slot) {
   if (state == "53400") fix = "; raise max_replication_slots, or drop a slot nobody uses";
   if (state == "42501") {
     fix = MessageOf(status).find("output plugin") != std::string::npos
-              ? "; ALTER SYSTEM SET output_plugin_libraries = 'pgoutput, test_decoding, wal2json'; "
+              ? "; ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json; "
                 "SELECT pg_reload_conf();"
               : "; ALTER ROLE ... REPLICATION for the role of postgres.dsn";
   }

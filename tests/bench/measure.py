@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 
 import psycopg2
@@ -60,6 +61,7 @@ def percentile(values, share):
 # Commit to visible: a writer process and an observer process, so that neither waits for the other's Python.
 
 def _write_ticks(dsn, first, rate, seconds, out):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)   # Ctrl-C is the parent's business; it takes this process with it
     connection = psycopg2.connect(dsn)
     connection.autocommit = True
     commits = []
@@ -77,6 +79,7 @@ def _write_ticks(dsn, first, rate, seconds, out):
 
 
 def _watch_ticks(dsn, first, last, deadline_seconds, out):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = psycopg2.connect(dsn)
     connection.autocommit = True
     visible = []

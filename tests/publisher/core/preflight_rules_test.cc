@@ -65,7 +65,7 @@ const ServerCase kServerCases[] = {
     {"Unlimited", [](ServerFacts& f) { f.slot_limit_mb = -1; }, "max_slot_wal_keep_size"},
     {"Role", [](ServerFacts& f) { f.may_replicate = false; }, "ALTER ROLE \"edge\" REPLICATION"},
     {"Plugin", [](ServerFacts& f) { f.plugin_list = "pgoutput, test_decoding"; },
-     "output_plugin_libraries = 'pgoutput, test_decoding, wal2json'"},
+     "output_plugin_libraries = pgoutput, test_decoding, wal2json"},
     {"Slots", [](ServerFacts& f) { f.used_slots = 5; }, "max_replication_slots"},
     {"Walsenders", [](ServerFacts& f) { f.used_walsenders = 10; }, "max_wal_senders"},
 };
