@@ -200,7 +200,7 @@ absl::Status PgWalSource::Explain(const absl::Status& status) const {
   if (state == "42501" && Contains(message, "output plugin")) {
     return WithSqlState(
         absl::FailedPreconditionError(absl::StrFormat(
-            "%s; add it and reload: ALTER SYSTEM SET %s = 'pgoutput, test_decoding, wal2json'; "
+            "%s; add it and reload: ALTER SYSTEM SET %s = pgoutput, test_decoding, wal2json; "
             "SELECT pg_reload_conf();",
             message, kPluginListName)),
         state);
