@@ -6,7 +6,8 @@
 // nothing is held longer than until the WAL has nothing more to read.
 //
 // Invariant:    changes reach the plan in WAL order. Held bytes are bounded by kMaxHeldBytes and
-// one event (promise R1). Thread:       publish loop only.
+// one event (promise R1).
+// Thread:       publish loop only.
 #ifndef PMOVES_PUBLISHER_CHANGE_PUMP_H_
 #define PMOVES_PUBLISHER_CHANGE_PUMP_H_
 

@@ -1,8 +1,9 @@
 // ReactionTo: the ONE place that says what follows from a failed write to the centre.
 //
-// In the flow:  subscriber/io pg_target -> absl::Status with SQLSTATE -> ReactionTo ->
-// subscriber/io worker Thread:       any. Pure. To change how an error is treated, change its row
-// in reaction.cc; docs/operations.md lists the same sentences.
+// In the flow:  pg_target -> absl::Status with SQLSTATE -> ReactionTo -> subscriber/worker
+// Thread:       any. Pure.
+// To change how an error is treated, change its row in reaction.cc; docs/operations.md lists the
+// same sentences.
 #ifndef PMOVES_COMMON_BASE_REACTION_H_
 #define PMOVES_COMMON_BASE_REACTION_H_
 

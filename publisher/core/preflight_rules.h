@@ -2,7 +2,8 @@
 //
 // In the flow:  catalog and settings (publisher/io/pg_preflight) -> facts -> Judge* -> `check`,
 // start of each session Each result is a verdict, a sentence and, unless it passes, what to do.
-// FAIL keeps the publisher from starting. Thread:       any. Pure.
+// FAIL keeps the publisher from starting.
+// Thread:       any. Pure.
 #ifndef PMOVES_PUBLISHER_CORE_PREFLIGHT_RULES_H_
 #define PMOVES_PUBLISHER_CORE_PREFLIGHT_RULES_H_
 

@@ -10,7 +10,8 @@
 //   acknowledged messages: go
 //     on only if the centre has applied all that the slot has forgotten
 // Invariant:    a refusal changes nothing anywhere. Every start continues strictly above what is
-// stored. Thread:       any. Pure.
+// stored.
+// Thread:       any. Pure.
 #ifndef PMOVES_PUBLISHER_CORE_START_DECISION_H_
 #define PMOVES_PUBLISHER_CORE_START_DECISION_H_
 

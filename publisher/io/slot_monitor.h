@@ -3,7 +3,8 @@
 //
 // In the flow:  pg_replication_slots -> SlotMonitor -> StatusBoard, Metrics
 // Why apart:    a publisher that is blocked must still show how long the disk or the slot will
-// last. Thread:       runs its own thread "slot-monitor" from construction to destruction.
+// last.
+// Thread:       runs its own thread "slot-monitor" from construction to destruction.
 #ifndef PMOVES_PUBLISHER_IO_SLOT_MONITOR_H_
 #define PMOVES_PUBLISHER_IO_SLOT_MONITOR_H_
 
