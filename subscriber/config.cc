@@ -59,18 +59,18 @@ TableConfig ReadTable(ConfigReader& entry, const std::string& default_conflict,
     const std::string wrong = SetTable(written, &table);
     if (!wrong.empty()) entry.Problem("table", wrong);
   }
-  table.conflict = default_conflict;
-  entry.String("conflict", &table.conflict);
+  std::string conflict = default_conflict;
+  entry.String("conflict", &conflict);
   if (entry.Has("conflict")) {
-    const std::string wrong = CheckConflictRule(table.conflict);
+    const std::string wrong = CheckConflictRule(conflict);
     if (!wrong.empty()) entry.Problem("conflict", wrong);
   }
   int on_error = static_cast<int>(table.on_error);
   entry.Choice("on_error", {"row", "transaction", "block"}, &on_error);
   table.on_error = static_cast<OnError>(on_error);
-  int truncate = static_cast<int>(table.truncate);
+  int truncate = static_cast<int>(table.policy.truncate);
   entry.Choice("truncate", {"own-rows", "all", "ignore"}, &truncate);
-  table.truncate = static_cast<TruncatePolicy>(truncate);
+  table.policy.truncate = static_cast<TruncatePolicy>(truncate);
   entry.StringList("sources", &table.sources);
   CheckSources(entry, table.sources);
   for (size_t i = 0; i < table.sources.size() && !known_sources.empty(); ++i) {
@@ -86,7 +86,7 @@ TableConfig ReadTable(ConfigReader& entry, const std::string& default_conflict,
 
 void ReadTables(ConfigSource* source, const ServiceNames& names, SubscriberConfig* config) {
   ConfigReader& root = source->root();
-  const std::string conflict = names.conflict.value_or(TableConfig().conflict);
+  const std::string conflict = names.conflict.value_or("last-write-wins");
   std::set<std::pair<std::string, std::string>> seen;
   const std::vector<ConfigReader*> entries = root.SectionList("tables", "table");
   for (ConfigReader* entry : entries) {
@@ -105,7 +105,6 @@ void ReadTables(ConfigSource* source, const ServiceNames& names, SubscriberConfi
   if (!names.tables.has_value()) return root.Required("tables");
   for (const std::string& written : *names.tables) {
     TableConfig table;
-    table.conflict = conflict;
     std::string wrong = SetTable(written, &table);
     if (wrong.empty() && !seen.emplace(table.schema, table.table).second) {
       wrong = absl::StrFormat("'%s' is listed twice", written);

@@ -21,12 +21,11 @@ struct TableConfig {
   // tables[].table: schema.table (a bare name means public.)
   std::string schema;
   std::string table;
-  // tables[].conflict; CONFLICT_RESOLUTION sets the default
-  std::string conflict = "last-write-wins";
   // tables[].on_error: row | transaction | block
   OnError on_error = OnError::kRow;
-  // tables[].truncate: own-rows | all | ignore
-  TruncatePolicy truncate = TruncatePolicy::kOwnRows;
+  // tables[].conflict, columns, granularity, version, delete, truncate, identity, log;
+  // CONFLICT_RESOLUTION sets the default of conflict
+  TablePolicy policy;
   // tables[].sources: who may write it; empty: every source
   std::vector<std::string> sources;
 };

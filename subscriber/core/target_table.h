@@ -13,10 +13,11 @@
 #include <string_view>
 #include <vector>
 
+#include "subscriber/core/conflict_rule.h"
+
 namespace pmoves {
 
 enum class OnError { kRow, kTransaction, kBlock };
-enum class TruncatePolicy { kOwnRows, kAll, kIgnore };
 
 // How a table is called in sync_status, metrics and /status: bare in schema public, as the services
 // know it, else with its schema.
@@ -57,7 +58,7 @@ struct TargetTable {
                                       // _source_updated_at, _sync_version
   std::vector<int> key;               // indexes of the key columns, in index order
   OnError on_error = OnError::kRow;
-  TruncatePolicy truncate = TruncatePolicy::kOwnRows;
+  TablePolicy policy;
   std::vector<std::string> sources;  // who may write it; empty: everybody
   std::deque<Shape> shapes;
 

@@ -89,7 +89,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConf
   table->schema = config.schema;
   table->table = config.table;
   table->on_error = config.on_error;
-  table->truncate = config.truncate;
+  table->policy = config.policy;
   table->sources = config.sources;
   const std::string oid = rows.String(0, 0);
   ASSIGN_OR_RETURN(PgRows columns, connection_.Execute(kColumnsSql, {PgParam(oid)}));

@@ -247,8 +247,8 @@ absl::StatusOr<PgRows> PgTarget::RunPrepared(const std::string& name) {
 
 absl::Status PgTarget::RunTruncate(const Effect& effect) {
   const TargetTable& table = *effect.change->table;
-  if (table.truncate == TruncatePolicy::kIgnore) return absl::OkStatus();
-  const bool all = table.truncate == TruncatePolicy::kAll;
+  if (table.policy.truncate == TruncatePolicy::kIgnore) return absl::OkStatus();
+  const bool all = table.policy.truncate == TruncatePolicy::kAll;
   ASSIGN_OR_RETURN(
       const std::string name,
       Prepare(all ? StatementKind::kTruncateAll : StatementKind::kTruncateOwn, table, nullptr));
