@@ -38,7 +38,7 @@ class Planner {
     auto [found, inserted] =
         by_key_.try_emplace(KeyId{change.table, set_->Key(change)}, effects_.size());
     if (inserted) {
-      effects_.push_back({&change, change.kind, change.shape, change.first_value});
+      effects_.push_back({&change, change.kind, change.shape, change.first_value, change.inserted});
       return;
     }
     if (Combine(change, &effects_[found->second])) return;
@@ -56,7 +56,8 @@ class Planner {
   bool Combine(const Change& change, Effect* effect) {
     const bool newer = IsNewer(change, *effect->change);
     if (newer && IsWholeImage(change.kind)) {
-      *effect = {&change, change.kind, change.shape, change.first_value};
+      const bool fresh = effect->fresh && change.kind == ChangeKind::kWhole;
+      *effect = {&change, change.kind, change.shape, change.first_value, fresh};
       return true;
     }
     if (!newer && IsWholeImage(effect->kind)) return true;  // the older one is hidden
@@ -85,7 +86,7 @@ class Planner {
       }
     }
     Effect result{top.change, base.kind, &top.change->table->Intern(std::move(columns)),
-                  set_->values.size()};
+                  set_->values.size(), base.fresh};
     set_->values.insert(set_->values.end(), values.begin(), values.end());
     return result;
   }
@@ -96,10 +97,10 @@ class Planner {
     for (Effect& effect : effects_) {
       auto found = std::find_if(step.begin(), step.end(), [&](const EffectGroup& group) {
         return group.table == effect.change->table && group.kind == effect.kind &&
-               group.shape == effect.shape;
+               group.shape == effect.shape && group.fresh == effect.fresh;
       });
       if (found == step.end()) {
-        step.push_back({effect.change->table, effect.kind, effect.shape, {}});
+        step.push_back({effect.change->table, effect.kind, effect.shape, effect.fresh, {}});
         found = step.end() - 1;
       }
       found->effects.push_back(effect);

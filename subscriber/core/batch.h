@@ -34,13 +34,15 @@ struct Effect {
   ChangeKind kind = ChangeKind::kWhole;
   const Shape* shape = nullptr;
   uint64_t first_value = 0;  // into ChangeSet::values (overlays are appended there)
+  bool fresh = false;        // kWhole: begins with an insert, so the centre probably lacks the row
 };
 
-// Effects of one table, kind and shape.
+// Effects of one table, kind, shape and freshness.
 struct EffectGroup {
   TargetTable* table = nullptr;
   ChangeKind kind = ChangeKind::kWhole;
   const Shape* shape = nullptr;
+  bool fresh = false;
   std::vector<Effect> effects;
 };
 

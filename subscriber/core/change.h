@@ -57,8 +57,9 @@ struct Change {
   uint64_t key_offset = 0;           // key values, length-prefixed, in ChangeSet::text
   uint32_t key_length = 0;
   const ReceivedMessage* message = nullptr;
-  Lsn position;      // of its transaction
-  uint32_t row = 0;  // index of the row change in its message
+  Lsn position;           // of its transaction
+  uint32_t row = 0;       // index of the row change in its message
+  bool inserted = false;  // kWhole: the source had no row of this key before
 };
 
 class ChangeSet {

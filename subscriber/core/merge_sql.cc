@@ -198,6 +198,11 @@ std::string CopyIntoStage(const std::string& stage) {
   return absl::StrFormat("COPY pg_temp.%s FROM STDIN", stage);
 }
 
+std::string CopyIntoTable(const TargetTable& table, const Shape& shape) {
+  return absl::StrFormat("COPY %s (%s) FROM STDIN", SqlTable(table),
+                         absl::StrJoin(WrittenNames(table, shape, ""), ", "));
+}
+
 std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage,
                             Tombstones tombstones) {
   return Upsert(table, shape, StageRow(table, shape, stage),

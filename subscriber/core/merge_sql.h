@@ -51,6 +51,8 @@ std::string TombstoneKey(const TargetTable& table, const std::string& alias);
 // version. Emptied at commit.
 std::string CreateStage(const TargetTable& table, const Shape& shape, const std::string& stage);
 std::string CopyIntoStage(const std::string& stage);
+// Rows of a shape straight into the table, columns as in a stage: for rows that the centre lacks.
+std::string CopyIntoTable(const TargetTable& table, const Shape& shape);
 
 // Set-wise: from a stage.
 // kNone: the caller knows, under the table's lock, that the table has no tombstones

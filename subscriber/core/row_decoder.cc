@@ -93,6 +93,7 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
   RETURN_IF_ERROR(AppendValues(columns, *change.shape, *table, out, &change.first_value));
   RETURN_IF_ERROR(SetKey(*change.shape, *table, change.first_value, &change, out));
   change.kind = body.unchanged.empty() ? ChangeKind::kWhole : ChangeKind::kPartial;
+  change.inserted = body.operation == Operation::kInsert;
   if (has_key) {
     Change old = common;
     old.kind = ChangeKind::kDelete;

@@ -89,6 +89,7 @@ void PgTarget::ForgetStatements() {
     (void)connection_.Execute("DROP TABLE IF EXISTS pg_temp." + stage);
   prepared_.clear();
   stages_.clear();
+  direct_.clear();
 }
 
 absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
@@ -154,11 +155,6 @@ absl::Status PgTarget::RunStep(const ChangeSet& set, const MergeStep& step) {
 }
 
 absl::Status PgTarget::RunStaged(const ChangeSet& set, const EffectGroup& group) {
-  ASSIGN_OR_RETURN(const std::string stage, Stage(*group.table, *group.shape));
-  if (!dirty_stages_.insert(stage).second) {
-    RETURN_IF_ERROR(connection_.Execute("TRUNCATE pg_temp." + stage).status());
-  }
-  RETURN_IF_ERROR(CopyEffects(set, group, stage));
   StatementKind kind = StatementKind::kStageDelete;
   if (group.kind != ChangeKind::kDelete) {
     // Nobody else can make one while this transaction holds the table's lock.
@@ -169,6 +165,15 @@ absl::Status PgTarget::RunStaged(const ChangeSet& set, const EffectGroup& group)
     kind = has_tombstones.Bool(0, 0) ? StatementKind::kStageUpsert
                                      : StatementKind::kStageUpsertNoTombstones;
   }
+  if (group.fresh && kind == StatementKind::kStageUpsertNoTombstones) {
+    ASSIGN_OR_RETURN(const bool done, CopyDirectly(set, group));
+    if (done) return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::string stage, Stage(*group.table, *group.shape));
+  if (!dirty_stages_.insert(stage).second) {
+    RETURN_IF_ERROR(connection_.Execute("TRUNCATE pg_temp." + stage).status());
+  }
+  RETURN_IF_ERROR(CopyEffects(set, group, CopyIntoStage(stage)));
   ASSIGN_OR_RETURN(const std::string name, Prepare(kind, *group.table, group.shape, stage));
   binder_.Clear();
   ASSIGN_OR_RETURN(const PgRows rows, RunPrepared(name));

@@ -5,8 +5,10 @@
 //
 // Big groups are copied into a temporary stage and merged by one statement; small ones run as
 // prepared statements in libpq's pipeline mode (one round trip for all). Both run the same SQL
-// (merge_sql). Invariant:    rows, tombstones, dead letters and positions commit together or not at
-// all (promise S1). Commit is only reached when every
+// (merge_sql). A big group of inserts is first tried as a COPY into the table itself: if no key is
+// there that is all there is to merge, and if one is, the COPY fails as a whole, is rolled back to
+// a savepoint, and the stage decides. Invariant:    rows, tombstones, dead letters and positions
+// commit together or not at all (promise S1). Commit is only reached when every
 //               position row was exactly where the caller thought it was: a zombie worker is fenced
 //               by that even without its lock.
 // Errors:       statuses carry SQLSTATEs; ReactionTo says what follows. kAborted "fenced": somebody
@@ -108,8 +110,10 @@ class PgTarget {
                                       const Shape* shape, const std::string& stage = "");
   absl::StatusOr<PgRows> RunPrepared(const std::string& name);
   absl::StatusOr<std::string> Stage(const TargetTable& table, const Shape& shape);
+  // True: the rows are in the table. False: some key may be there already, nothing was written.
+  absl::StatusOr<bool> CopyDirectly(const ChangeSet& set, const EffectGroup& group);
   absl::Status CopyEffects(const ChangeSet& set, const EffectGroup& group,
-                           const std::string& stage);
+                           const std::string& copy_statement);
   void ForgetUncommittedStages();
 
   PgConnection& connection_;
@@ -118,7 +122,13 @@ class PgTarget {
       stages_;                          // existing temporary tables, by table and shape
   std::set<std::string> new_stages_;    // made in this transaction: gone if it rolls back
   std::set<std::string> dirty_stages_;  // filled in this transaction
-  std::map<uint32_t, bool> locks_;      // table oid -> exclusive, taken in this transaction
+  // After a COPY into a table failed: how many groups go by the stage before the next try.
+  struct DirectCopy {
+    int skip = 0;
+    int next_skip = 1;
+  };
+  std::map<const TargetTable*, DirectCopy> direct_;
+  std::map<uint32_t, bool> locks_;  // table oid -> exclusive, taken in this transaction
   RowBinder binder_;
   std::string copy_buffer_;
   int next_name_ = 0;

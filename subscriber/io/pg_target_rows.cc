@@ -1,5 +1,6 @@
 // The two ways rows reach the centre: COPY into a stage, and prepared statements in a pipeline. See
 // pg_target.h.
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -15,6 +16,8 @@ namespace {
 // other waits.
 constexpr size_t kPipelineRows = 256;
 constexpr size_t kCopyChunkBytes = 64 * 1024;
+// A table whose inserts keep meeting rows pays for a failed COPY once in so many groups.
+constexpr int kMostDirectSkips = 256;
 
 void AppendCopyText(std::string_view text, std::string* out) {
   size_t clean = 0;
@@ -46,9 +49,30 @@ void AppendCopyText(std::string_view text, std::string* out) {
 
 }  // namespace
 
+absl::StatusOr<bool> PgTarget::CopyDirectly(const ChangeSet& set, const EffectGroup& group) {
+  DirectCopy& direct = direct_[group.table];
+  if (direct.skip > 0) {
+    --direct.skip;
+    return false;
+  }
+  RETURN_IF_ERROR(connection_.Execute("SAVEPOINT direct").status());
+  const absl::Status status = CopyEffects(set, group, CopyIntoTable(*group.table, *group.shape));
+  if (status.ok()) {
+    direct.next_skip = 1;
+    RETURN_IF_ERROR(connection_.Execute("RELEASE SAVEPOINT direct").status());
+    return true;
+  }
+  if (!connection_.IsOpen()) return status;
+  direct.skip = direct.next_skip;
+  direct.next_skip = std::min(2 * direct.next_skip, kMostDirectSkips);
+  RETURN_IF_ERROR(
+      connection_.Execute("ROLLBACK TO SAVEPOINT direct; RELEASE SAVEPOINT direct").status());
+  return false;
+}
+
 absl::Status PgTarget::CopyEffects(const ChangeSet& set, const EffectGroup& group,
-                                   const std::string& stage) {
-  PgResultPtr started(PQexec(connection_.raw(), CopyIntoStage(stage).c_str()));
+                                   const std::string& copy_statement) {
+  PgResultPtr started(PQexec(connection_.raw(), copy_statement.c_str()));
   if (PQresultStatus(started.get()) != PGRES_COPY_IN) return connection_.ErrorOf(started.get());
   bool sent = true;
   auto flush = [this, &sent] {

@@ -52,6 +52,7 @@ std::string AllStatements() {
   const Shape& key = jobs.Intern({0});
   text("jobs: create stage", CreateStage(jobs, all, "pmoves_stage_1"));
   text("jobs: copy", CopyIntoStage("pmoves_stage_1"));
+  text("jobs: copy into the table", CopyIntoTable(jobs, all));
   text("jobs: upsert from stage", UpsertFromStage(jobs, all, "pmoves_stage_1", Tombstones::kSome));
   text("jobs: upsert from stage, no tombstones",
        UpsertFromStage(jobs, all, "pmoves_stage_1", Tombstones::kNone));
