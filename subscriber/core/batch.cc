@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "subscriber/core/register_sql.h"
 
 namespace pmoves {
 namespace {
@@ -13,10 +14,13 @@ struct KeyId {
   const TargetTable* table;
   std::string_view key;  // REQUIRES: ChangeSet::text does not grow while planning
 
+  const std::string* source;  // with registers: a source touches its own alone; else null
+
   bool operator==(const KeyId&) const = default;
   template <typename H>
   friend H AbslHashValue(H h, const KeyId& id) {
-    return H::combine_contiguous(H::combine(std::move(h), id.table), id.key.data(), id.key.size());
+    return H::combine_contiguous(H::combine(std::move(h), id.table, id.source), id.key.data(),
+                                 id.key.size());
   }
 };
 
@@ -24,24 +28,43 @@ bool IsWholeImage(ChangeKind kind) {
   return kind == ChangeKind::kWhole || kind == ChangeKind::kDelete;
 }
 
+// What the table's policy leaves out.
+bool Ignored(const Change& change) {
+  const TablePolicy& policy = change.table->policy;
+  if (policy.row.kind == RuleKind::kAppendOnly) return !change.inserted;
+  if (change.kind == ChangeKind::kDelete) return policy.on_delete == DeletePolicy::kIgnore;
+  return change.kind == ChangeKind::kTruncate && policy.truncate == TruncatePolicy::kIgnore;
+}
+
 class Planner {
  public:
   Planner(ChangeSet* set, size_t expected) : set_(set) { by_key_.reserve(expected); }
 
   void Add(const Change& change) {
+    if (Ignored(change)) return;
     if (change.kind == ChangeKind::kTruncate || change.kind == ChangeKind::kMove) {
       CloseStep();
       effects_.push_back({&change, change.kind, change.shape, change.first_value});
       CloseStep();
       return;
     }
-    auto [found, inserted] =
-        by_key_.try_emplace(KeyId{change.table, set_->Key(change)}, effects_.size());
+    const bool registers = UsesRegisters(change.table->policy);
+    auto [found, inserted] = by_key_.try_emplace(
+        KeyId{change.table, set_->Key(change), registers ? change.source : nullptr},
+        effects_.size());
     if (inserted) {
       effects_.push_back({&change, change.kind, change.shape, change.first_value, change.inserted});
       return;
     }
-    if (Combine(change, &effects_[found->second])) return;
+    Effect& earlier = effects_[found->second];
+    if (registers) {
+      if (CombineReports(change, &earlier)) return;
+      const int round = earlier.round + 1;
+      found->second = effects_.size();
+      effects_.push_back({&change, change.kind, change.shape, change.first_value, false, round});
+      return;
+    }
+    if (Combine(change, &earlier)) return;
     CloseStep();
     Add(change);
   }
@@ -54,6 +77,11 @@ class Planner {
  private:
   // False when the two cannot be one effect.
   bool Combine(const Change& change, Effect* effect) {
+    if (change.table->policy.row.kind == RuleKind::kAppendOnly) {
+      if (IsNewer(change, *effect->change)) return true;
+      *effect = {&change, change.kind, change.shape, change.first_value, effect->fresh};
+      return true;
+    }
     const bool newer = IsNewer(change, *effect->change);
     if (newer && IsWholeImage(change.kind)) {
       const bool fresh = effect->fresh && change.kind == ChangeKind::kWhole;
@@ -66,6 +94,21 @@ class Planner {
     const Effect& base = newer ? *effect : other;
     if (base.kind == ChangeKind::kDelete) return false;
     *effect = Overlay(base, top);
+    return true;
+  }
+
+  // Two reports of one source, in its order. A register that depends on every change gets each.
+  bool CombineReports(const Change& change, Effect* effect) {
+    if (NeedsEveryChange(change.table->policy)) return false;
+    if (effect->kind != ChangeKind::kWhole && effect->kind != ChangeKind::kPartial) return false;
+    if (change.kind == ChangeKind::kWhole) {
+      *effect = {&change, change.kind, change.shape, change.first_value, false, effect->round};
+      return true;
+    }
+    if (change.kind != ChangeKind::kPartial) return false;
+    const int round = effect->round;
+    *effect = Overlay(*effect, {&change, change.kind, change.shape, change.first_value});
+    effect->round = round;
     return true;
   }
 
@@ -92,28 +135,36 @@ class Planner {
   }
 
   void CloseStep() {
-    if (effects_.empty()) return;
-    MergeStep step;
-    for (Effect& effect : effects_) {
-      auto found = std::find_if(step.begin(), step.end(), [&](const EffectGroup& group) {
-        return group.table == effect.change->table && group.kind == effect.kind &&
-               group.shape == effect.shape && group.fresh == effect.fresh;
-      });
-      if (found == step.end()) {
-        step.push_back({effect.change->table, effect.kind, effect.shape, effect.fresh, {}});
-        found = step.end() - 1;
-      }
-      found->effects.push_back(effect);
+    const size_t first = steps_.size();
+    for (const Effect& effect : effects_) {
+      const size_t step = first + static_cast<size_t>(effect.round);
+      if (steps_.size() <= step) steps_.resize(step + 1);
+      Place(effect, &steps_[step]);
     }
-    for (EffectGroup& group : step) {
-      std::sort(group.effects.begin(), group.effects.end(),
-                [this](const Effect& a, const Effect& b) {
-                  return set_->Key(*a.change) < set_->Key(*b.change);
-                });
+    for (size_t step = first; step < steps_.size(); ++step) {
+      for (EffectGroup& group : steps_[step]) SortByKey(&group);
     }
-    steps_.push_back(std::move(step));
     effects_.clear();
     by_key_.clear();
+  }
+
+  static void Place(const Effect& effect, MergeStep* step) {
+    auto found = std::find_if(step->begin(), step->end(), [&](const EffectGroup& group) {
+      return group.table == effect.change->table && group.kind == effect.kind &&
+             group.shape == effect.shape && group.fresh == effect.fresh;
+    });
+    if (found == step->end()) {
+      step->push_back({effect.change->table, effect.kind, effect.shape, effect.fresh, {}});
+      found = step->end() - 1;
+    }
+    found->effects.push_back(effect);
+  }
+
+  void SortByKey(EffectGroup* group) const {
+    std::sort(group->effects.begin(), group->effects.end(),
+              [this](const Effect& a, const Effect& b) {
+                return set_->Key(*a.change) < set_->Key(*b.change);
+              });
   }
 
   ChangeSet* set_;

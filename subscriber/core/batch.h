@@ -10,11 +10,12 @@
 //   - whatever cannot be expressed so (a partial update over a delete, a truncate, a move of a key)
 //     starts a new step. Steps run in order.
 // "Newer" is (hlc, source), never arrival: the plan of a set of changes is the same in whatever
-// order they came (promise C1). A replaced delete needs no tombstone: whatever is older than it is
-// older than what replaced it.
+// order they came (promise C1). With registers one source's changes of a key are a unit: they are
+// collapsed only where the register cannot tell, else the n-th goes into the n-th round. A replaced
+// delete needs no tombstone: whatever is older than it is older than what replaced it.
 //
-// Invariant: a step has at most one effect per key; groups are sorted by key, so that two workers
-// lock rows in one order. Thread:    one worker. Pure.
+// Invariant: a step has at most one effect per key (with registers: per key and source); groups are
+// sorted by key, so that two workers lock rows in one order. Thread: one worker. Pure.
 #ifndef PMOVES_SUBSCRIBER_CORE_BATCH_H_
 #define PMOVES_SUBSCRIBER_CORE_BATCH_H_
 
@@ -35,6 +36,7 @@ struct Effect {
   const Shape* shape = nullptr;
   uint64_t first_value = 0;  // into ChangeSet::values (overlays are appended there)
   bool fresh = false;        // kWhole: begins with an insert, so the centre probably lacks the row
+  int round = 0;             // with registers: how many changes of its key and source come before
 };
 
 // Effects of one table, kind, shape and freshness.

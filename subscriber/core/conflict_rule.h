@@ -79,11 +79,11 @@ enum class ConflictLog { kOff, kLossy, kAll };
 
 struct Rule {
   RuleKind kind = RuleKind::kLastWriteWins;
-  std::vector<std::string> values;    // kValuePriority, the strongest first
-  std::vector<std::string> priority;  // kSourcePriority, the strongest source first
+  std::vector<std::string> values = {};    // kValuePriority, the strongest first
+  std::vector<std::string> priority = {};  // kSourcePriority, the strongest source first
   ValueScope scope = ValueScope::kSource;
-  std::string epoch_column;  // ValueScope::kEpoch
-  std::string expression;    // kExpression: SQL over a and b of the column's type
+  std::string epoch_column = {};  // ValueScope::kEpoch
+  std::string expression = {};    // kExpression: SQL over a and b of the column's type
 
   bool operator==(const Rule&) const = default;
 };
@@ -118,7 +118,11 @@ struct TablePolicy {
 // True when the policy needs the registers of each key.
 bool UsesRegisters(const TablePolicy& policy);
 
-// One line per rule: everything that is the same for all tables.
+struct RuleColumn;
+// What an aggregate over the registers of a key gives (rule_sql.h).
+struct Combination;
+
+// One line per rule: everything that there is to say about it. The table is in rule_sql.cc.
 struct RuleInfo {
   RuleKind kind;
   std::string_view name;   // in the configuration
@@ -126,6 +130,10 @@ struct RuleInfo {
   bool per_column;         // may stand at tables[].columns.<name>.conflict
   std::string_view needs;  // the option it cannot do without, or empty
   std::string_view laws;   // in words, for docs and `config check-rules`
+  // A rule either puts the registers in an order, whose first gives the columns ...
+  std::string (*order)(const RuleColumn&);
+  // ... or combines one column of all of them.
+  Combination (*combine)(const RuleColumn&);
 };
 // All rules, in the order of RuleKind.
 const std::vector<RuleInfo>& AllRules();

@@ -9,10 +9,6 @@
 namespace pmoves {
 namespace {
 
-constexpr uint32_t kInt8Oid = 20;
-constexpr uint32_t kTextOid = 25;
-constexpr uint32_t kTimestamptzOid = 1184;
-
 // Versions of two aliases compared; `op` is "<" or ">=".
 std::string CompareVersions(const std::string& left, const char* op, const std::string& right) {
   return absl::StrFormat(
@@ -83,13 +79,15 @@ std::string NotBuried(const TargetTable& table) {
 
 std::string Upsert(const TargetTable& table, const Shape& shape, const std::string& from,
                    const std::string& where) {
+  // append-only: of inserts of one key the oldest stays.
+  const char* replaced = table.policy.row.kind == RuleKind::kAppendOnly ? ">" : "<";
   return absl::StrFormat(
       "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s WHERE %s ON CONFLICT (%s) DO UPDATE SET %s "
       "WHERE %s",
       SqlTable(table), absl::StrJoin(WrittenNames(table, shape, ""), ", "),
       NeedsOverriding(table, shape) ? " OVERRIDING SYSTEM VALUE" : "",
       absl::StrJoin(WrittenNames(table, shape, "s."), ", "), from, where, KeyList(table),
-      Assignments(table, shape, "EXCLUDED"), CompareVersions("t", "<", "EXCLUDED"));
+      Assignments(table, shape, "EXCLUDED"), CompareVersions("t", replaced, "EXCLUDED"));
 }
 
 std::string Delete(const TargetTable& table, const std::string& from) {
@@ -103,36 +101,6 @@ std::string Delete(const TargetTable& table, const std::string& from) {
       "DELETE FROM %s t USING %s WHERE %s AND %s",
       SqlLiteral(table.Name()), TombstoneKey(table, "s"), from, SqlTable(table), from,
       KeysEqual(table, "t", "s"), CompareVersions("t", "<", "s"));
-}
-
-// (SELECT $1 AS "a", ..., $n AS _sync_version) s, and the parameters' types.
-std::string ParameterRow(const TargetTable& table, const Shape& shape,
-                         std::vector<uint32_t>* types) {
-  std::vector<std::string> items;
-  for (int written : shape.written) {
-    const TargetColumn& column = WrittenColumn(table, shape, written);
-    types->push_back(column.type_oid);
-    items.push_back(absl::StrFormat("$%d AS %s", types->size(), SqlIdentifier(column.name)));
-  }
-  types->push_back(kTextOid);
-  items.push_back(absl::StrFormat("$%d AS _source", types->size()));
-  types->push_back(kTimestamptzOid);
-  items.push_back(absl::StrFormat("$%d AS _source_updated_at", types->size()));
-  types->push_back(kInt8Oid);
-  items.push_back(absl::StrFormat("$%d AS _sync_version", types->size()));
-  return absl::StrFormat("(SELECT %s) s", absl::StrJoin(items, ", "));
-}
-
-// s over a stage, with the target's names.
-std::string StageRow(const TargetTable& table, const Shape& shape, const std::string& stage) {
-  std::vector<std::string> items;
-  for (size_t i = 0; i < shape.written.size(); ++i) {
-    items.push_back(absl::StrFormat(
-        "c%d AS %s", i, SqlIdentifier(WrittenColumn(table, shape, shape.written[i]).name)));
-  }
-  return absl::StrFormat(
-      "(SELECT %s, _source, _source_updated_at, _sync_version FROM pg_temp.%s) s",
-      absl::StrJoin(items, ", "), stage);
 }
 
 }  // namespace
@@ -180,6 +148,45 @@ std::string TombstoneKey(const TargetTable& table, const std::string& alias) {
     }
   }
   return absl::StrFormat("jsonb_build_array(%s)::text", absl::StrJoin(parts, ", "));
+}
+
+std::string ParameterRow(const TargetTable& table, const Shape& shape,
+                         std::vector<uint32_t>* types) {
+  std::vector<std::string> items;
+  for (int written : shape.written) {
+    const TargetColumn& column = WrittenColumn(table, shape, written);
+    types->push_back(column.type_oid);
+    items.push_back(absl::StrFormat("$%d AS %s", types->size(), SqlIdentifier(column.name)));
+  }
+  types->push_back(kTextOid);
+  items.push_back(absl::StrFormat("$%d AS _source", types->size()));
+  types->push_back(kTimestamptzOid);
+  items.push_back(absl::StrFormat("$%d AS _source_updated_at", types->size()));
+  types->push_back(kInt8Oid);
+  items.push_back(absl::StrFormat("$%d AS _sync_version", types->size()));
+  return absl::StrFormat("(SELECT %s) s", absl::StrJoin(items, ", "));
+}
+
+std::string StageRow(const TargetTable& table, const Shape& shape, const std::string& stage) {
+  std::vector<std::string> items;
+  for (size_t i = 0; i < shape.written.size(); ++i) {
+    items.push_back(absl::StrFormat(
+        "c%d AS %s", i, SqlIdentifier(WrittenColumn(table, shape, shape.written[i]).name)));
+  }
+  return absl::StrFormat(
+      "(SELECT %s, _source, _source_updated_at, _sync_version FROM pg_temp.%s) s",
+      absl::StrJoin(items, ", "), stage);
+}
+
+std::string ParameterKey(const TargetTable& table, std::vector<uint32_t>* types) {
+  std::vector<std::string> items;
+  for (int column : table.key) {
+    types->push_back(table.columns[static_cast<size_t>(column)].type_oid);
+    items.push_back(
+        absl::StrFormat("$%d AS %s", types->size(),
+                        SqlIdentifier(table.columns[static_cast<size_t>(column)].name)));
+  }
+  return absl::StrJoin(items, ", ");
 }
 
 std::string CreateStage(const TargetTable& table, const Shape& shape, const std::string& stage) {
@@ -284,13 +291,7 @@ RowStatement MoveRow(const TargetTable& table, const Shape& shape) {
 
 RowStatement IsHidden(const TargetTable& table) {
   RowStatement statement;
-  std::vector<std::string> items;
-  for (int column : table.key) {
-    statement.parameter_types.push_back(table.columns[static_cast<size_t>(column)].type_oid);
-    items.push_back(
-        absl::StrFormat("$%d AS %s", statement.parameter_types.size(),
-                        SqlIdentifier(table.columns[static_cast<size_t>(column)].name)));
-  }
+  std::vector<std::string> items = {ParameterKey(table, &statement.parameter_types)};
   statement.parameter_types.push_back(kTextOid);
   items.push_back(absl::StrFormat("$%d AS _source", statement.parameter_types.size()));
   statement.parameter_types.push_back(kInt8Oid);

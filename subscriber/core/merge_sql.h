@@ -74,6 +74,18 @@ RowStatement DeleteRow(const TargetTable& table, const Shape& shape);
 RowStatement PartialRow(const TargetTable& table, const Shape& shape);
 // After the shape's parameters come source, committed, version and then the old key's columns.
 RowStatement MoveRow(const TargetTable& table, const Shape& shape);
+// Pieces of statements, for register_sql.
+inline constexpr uint32_t kInt8Oid = 20;
+inline constexpr uint32_t kTextOid = 25;
+inline constexpr uint32_t kTimestamptzOid = 1184;
+// "(SELECT $1 AS "a", ..., $n AS _sync_version) s", and the parameters' types.
+std::string ParameterRow(const TargetTable& table, const Shape& shape,
+                         std::vector<uint32_t>* types);
+// $n AS "key", ... and the parameters' types.
+std::string ParameterKey(const TargetTable& table, std::vector<uint32_t>* types);
+// The rows of a stage with the target's names, as s.
+std::string StageRow(const TargetTable& table, const Shape& shape, const std::string& stage);
+
 // Parameters: the key columns, source, version (bigint). One row, one column: true when the row or
 // a tombstone is at least as new (the change is hidden), false when there is neither (the row is
 // missing).

@@ -37,6 +37,22 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.tombstone (
 COMMENT ON TABLE pmoves_sync.tombstone IS 'Deleted keys, so that an older write that arrives late does not bring a row back.';
 CREATE INDEX IF NOT EXISTS tombstone_recorded_at ON pmoves_sync.tombstone (recorded_at);
 
+CREATE TABLE IF NOT EXISTS pmoves_sync.register (
+  relation text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  source text COLLATE "C" NOT NULL,
+  version bigint NOT NULL,
+  first_version bigint NOT NULL,
+  image_version bigint NOT NULL,
+  deleted boolean NOT NULL,
+  committed_at timestamptz,
+  image jsonb NOT NULL,
+  versions jsonb NOT NULL,
+  peaks jsonb NOT NULL,
+  PRIMARY KEY (relation, key, source)
+);
+COMMENT ON TABLE pmoves_sync.register IS 'The latest report of each source for each key, for tables whose conflict rules need more than a row version. The rows of those tables are computed from here.';
+
 CREATE TABLE IF NOT EXISTS pmoves_sync.dead_letter (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   source text NOT NULL,

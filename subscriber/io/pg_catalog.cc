@@ -18,7 +18,8 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerat
   (WITH RECURSIVE r(o) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype = 'd')
    SELECT t.typname FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype <> 'd') AS base,
   COALESCE((SELECT array_position(i.indkey::int2[], a.attnum) FROM pg_index i
-            WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indimmediate), -1) AS key_position
+            WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indimmediate), -1) AS key_position,
+  (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = '') AS default_sql
 FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
   AND a.attname NOT IN ('_source', '_source_updated_at', '_sync_version')
 ORDER BY a.attnum)sql";
@@ -103,6 +104,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConf
     column.identity_always = columns.Bool(i, 4);
     column.is_bytea = columns.Text(i, 5) == "bytea";
     column.key_text = KeyTextOf(columns.Text(i, 5));
+    column.default_sql = columns.String(i, 7);
     if (columns.Int(i, 6) >= 0) key.emplace_back(columns.Int(i, 6), i);
   }
   std::sort(key.begin(), key.end());

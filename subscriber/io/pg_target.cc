@@ -17,8 +17,10 @@ namespace {
 // and a merge (tests/bench).
 constexpr size_t kRowPathLimit = 40;
 
-bool NeedsExclusive(ChangeKind kind) {
-  return kind != ChangeKind::kWhole && kind != ChangeKind::kPartial;
+// A row that is computed from registers must see those of every other worker.
+bool NeedsExclusive(const Change& change) {
+  return (change.kind != ChangeKind::kWhole && change.kind != ChangeKind::kPartial) ||
+         UsesRegisters(change.table->policy);
 }
 
 }  // namespace
@@ -54,6 +56,7 @@ PgOptions TargetSessionOptions(const SubscriberConfig& config,
 }
 
 absl::Status PgTarget::Begin() {
+  touched_dirty_ = false;
   locks_.clear();
   new_stages_.clear();
   dirty_stages_.clear();
@@ -96,8 +99,13 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
   hidden_ = 0;
   if (begin == end) return absl::OkStatus();
   RETURN_IF_ERROR(LockTables(*set, begin, end));
+  const bool registers =
+      std::any_of(set->changes.begin() + static_cast<ptrdiff_t>(begin),
+                  set->changes.begin() + static_cast<ptrdiff_t>(end),
+                  [](const Change& change) { return UsesRegisters(change.table->policy); });
+  if (registers) RETURN_IF_ERROR(BeginTouching());
   for (const MergeStep& step : PlanMerge(set, begin, end)) RETURN_IF_ERROR(RunStep(*set, step));
-  return absl::OkStatus();
+  return registers ? RecomputeTouched(*set, begin, end) : absl::OkStatus();
 }
 
 absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end) {
@@ -123,7 +131,7 @@ absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end
     last = change.table;
     last_kind = change.kind;
     bool& exclusive = wanted[change.table->oid];
-    exclusive = exclusive || NeedsExclusive(change.kind);
+    exclusive = exclusive || NeedsExclusive(change);
   }
   std::vector<std::string> calls;
   for (const auto& [oid, exclusive] : wanted) {
@@ -155,8 +163,10 @@ absl::Status PgTarget::RunStep(const ChangeSet& set, const MergeStep& step) {
 }
 
 absl::Status PgTarget::RunStaged(const ChangeSet& set, const EffectGroup& group) {
-  StatementKind kind = StatementKind::kStageDelete;
-  if (group.kind != ChangeKind::kDelete) {
+  const bool registers = UsesRegisters(group.table->policy);
+  StatementKind kind =
+      group.kind == ChangeKind::kDelete ? StatementKind::kStageDelete : StatementKind::kStageUpsert;
+  if (group.kind != ChangeKind::kDelete && !registers) {
     // Nobody else can make one while this transaction holds the table's lock.
     ASSIGN_OR_RETURN(const std::string ask,
                      Prepare(StatementKind::kHasTombstones, *group.table, nullptr));
@@ -191,47 +201,45 @@ absl::StatusOr<std::string> PgTarget::Stage(const TargetTable& table, const Shap
   return stage;
 }
 
+RowStatement PgTarget::StatementOf(StatementKind kind, const TargetTable& table, const Shape* shape,
+                                   const std::string& stage) {
+  switch (kind) {
+    case StatementKind::kUpsert:
+      return UpsertRow(table, *shape);
+    case StatementKind::kDelete:
+      return DeleteRow(table, *shape);
+    case StatementKind::kPartial:
+      return PartialRow(table, *shape);
+    case StatementKind::kMove:
+      return MoveRow(table, *shape);
+    case StatementKind::kIsHidden:
+      return IsHidden(table);
+    case StatementKind::kTruncate:
+      return table.policy.truncate == TruncatePolicy::kAll ? TruncateAll(table)
+                                                           : TruncateOwnRows(table);
+    case StatementKind::kStageUpsert:
+      return {UpsertFromStage(table, *shape, stage, Tombstones::kSome), {}};
+    case StatementKind::kStageUpsertNoTombstones:
+      return {UpsertFromStage(table, *shape, stage, Tombstones::kNone), {}};
+    case StatementKind::kHasTombstones:
+      return {HasTombstones(table), {}};
+    case StatementKind::kStageDelete:
+      return {DeleteFromStage(table, *shape, stage), {}};
+    case StatementKind::kRecompute:
+      break;
+  }
+  PMOVES_CHECK(false);
+  return {};
+}
+
 absl::StatusOr<std::string> PgTarget::Prepare(StatementKind kind, const TargetTable& table,
                                               const Shape* shape, const std::string& stage) {
   const StatementKey key{&table, kind, shape == nullptr ? 0 : shape->id};
   auto found = prepared_.find(key);
   if (found != prepared_.end()) return found->second;
-  RowStatement statement;
-  switch (kind) {
-    case StatementKind::kUpsert:
-      statement = UpsertRow(table, *shape);
-      break;
-    case StatementKind::kDelete:
-      statement = DeleteRow(table, *shape);
-      break;
-    case StatementKind::kPartial:
-      statement = PartialRow(table, *shape);
-      break;
-    case StatementKind::kMove:
-      statement = MoveRow(table, *shape);
-      break;
-    case StatementKind::kIsHidden:
-      statement = IsHidden(table);
-      break;
-    case StatementKind::kTruncateOwn:
-      statement = TruncateOwnRows(table);
-      break;
-    case StatementKind::kTruncateAll:
-      statement = TruncateAll(table);
-      break;
-    case StatementKind::kStageUpsert:
-      statement.sql = UpsertFromStage(table, *shape, stage, Tombstones::kSome);
-      break;
-    case StatementKind::kStageUpsertNoTombstones:
-      statement.sql = UpsertFromStage(table, *shape, stage, Tombstones::kNone);
-      break;
-    case StatementKind::kHasTombstones:
-      statement.sql = HasTombstones(table);
-      break;
-    case StatementKind::kStageDelete:
-      statement.sql = DeleteFromStage(table, *shape, stage);
-      break;
-  }
+  const RowStatement statement = UsesRegisters(table.policy)
+                                     ? RegisterStatementOf(kind, table, shape, stage)
+                                     : StatementOf(kind, table, shape, stage);
   const std::string name = absl::StrFormat("pmoves_%d", ++next_name_);
   PgResultPtr result(PQprepare(connection_.raw(), name.c_str(), statement.sql.c_str(),
                                static_cast<int>(statement.parameter_types.size()),
@@ -252,11 +260,7 @@ absl::StatusOr<PgRows> PgTarget::RunPrepared(const std::string& name) {
 
 absl::Status PgTarget::RunTruncate(const Effect& effect) {
   const TargetTable& table = *effect.change->table;
-  if (table.policy.truncate == TruncatePolicy::kIgnore) return absl::OkStatus();
-  const bool all = table.policy.truncate == TruncatePolicy::kAll;
-  ASSIGN_OR_RETURN(
-      const std::string name,
-      Prepare(all ? StatementKind::kTruncateAll : StatementKind::kTruncateOwn, table, nullptr));
+  ASSIGN_OR_RETURN(const std::string name, Prepare(StatementKind::kTruncate, table, nullptr));
   binder_.Clear();
   binder_.AddVersion(*effect.change);
   return RunPrepared(name).status();

@@ -33,6 +33,7 @@
 #include "subscriber/core/change.h"
 #include "subscriber/core/dead_letter.h"
 #include "subscriber/core/merge_sql.h"
+#include "subscriber/core/register_sql.h"
 #include "subscriber/io/row_binder.h"
 
 namespace pmoves {
@@ -86,12 +87,12 @@ class PgTarget {
     kPartial,
     kMove,
     kIsHidden,
-    kTruncateOwn,
-    kTruncateAll,
+    kTruncate,
     kStageUpsert,
     kStageUpsertNoTombstones,
     kHasTombstones,
-    kStageDelete
+    kStageDelete,
+    kRecompute
   };
   using StatementKey = std::tuple<const TargetTable*, StatementKind, int>;  // and the shape's id
 
@@ -106,6 +107,13 @@ class PgTarget {
   absl::Status RunTruncate(const Effect& effect);
   // kNotFound when the row that a partial update needs is not there.
   absl::Status RequireHidden(const ChangeSet& set, const Effect& effect);
+  // Tables with registers: afterwards the rows of all touched keys are made from them.
+  absl::Status BeginTouching();
+  absl::Status RecomputeTouched(const ChangeSet& set, size_t begin, size_t end);
+  static RowStatement StatementOf(StatementKind kind, const TargetTable& table, const Shape* shape,
+                                  const std::string& stage);
+  static RowStatement RegisterStatementOf(StatementKind kind, const TargetTable& table,
+                                          const Shape* shape, const std::string& stage);
   absl::StatusOr<std::string> Prepare(StatementKind kind, const TargetTable& table,
                                       const Shape* shape, const std::string& stage = "");
   absl::StatusOr<PgRows> RunPrepared(const std::string& name);
@@ -128,6 +136,7 @@ class PgTarget {
     int next_skip = 1;
   };
   std::map<const TargetTable*, DirectCopy> direct_;
+  bool touched_dirty_ = false;      // pmoves_touched has rows of this transaction
   std::map<uint32_t, bool> locks_;  // table oid -> exclusive, taken in this transaction
   RowBinder binder_;
   std::string copy_buffer_;

@@ -1,0 +1,321 @@
+#include "subscriber/core/register_sql.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "subscriber/core/rule_sql.h"
+
+namespace pmoves {
+namespace {
+
+// A function of Postgres takes at most 100 arguments.
+constexpr size_t kPairsPerObject = 48;
+
+// jsonb_build_object over (name literal, expression) pairs, of any number.
+std::string JsonObject(const std::vector<std::string>& pairs) {
+  if (pairs.empty()) return "'{}'::jsonb";
+  std::vector<std::string> objects;
+  for (size_t begin = 0; begin < pairs.size(); begin += kPairsPerObject) {
+    const size_t end = std::min(begin + kPairsPerObject, pairs.size());
+    objects.push_back(
+        absl::StrFormat("jsonb_build_object(%s)",
+                        absl::StrJoin(pairs.begin() + static_cast<ptrdiff_t>(begin),
+                                      pairs.begin() + static_cast<ptrdiff_t>(end), ", ")));
+  }
+  return absl::StrJoin(objects, " || ");
+}
+
+std::string Pair(const std::string& name, const std::string& value) {
+  return absl::StrFormat("%s, %s", SqlLiteral(name), value);
+}
+
+// The columns of a shape as an image.
+std::string ImageOf(const TargetTable& table, const Shape& shape, const std::string& alias) {
+  std::vector<std::string> pairs;
+  for (int written : shape.written) {
+    const TargetColumn& column =
+        table.columns[static_cast<size_t>(shape.columns[static_cast<size_t>(written)])];
+    pairs.push_back(
+        Pair(column.name, absl::StrFormat("%s.%s::text", alias, SqlIdentifier(column.name))));
+  }
+  return JsonObject(pairs);
+}
+
+// The `versions` of a register whose image begins (a first report, or one after a delete).
+std::string FirstVersions(const TablePlan& plan, const std::string& image,
+                          const std::string& version) {
+  std::vector<std::string> pairs;
+  for (const TrackedColumns& tracked : plan.tracked) pairs.push_back(Pair(tracked.name, version));
+  for (const std::string& column : plan.merged_json) {
+    pairs.push_back(Pair(column, absl::StrFormat("COALESCE((SELECT jsonb_object_agg(m, %s) FROM "
+                                                 "jsonb_object_keys((%s->>%s)::jsonb) m), '{}')",
+                                                 version, image, SqlLiteral(column))));
+  }
+  return JsonObject(pairs);
+}
+
+// The `versions` after register g (live) got `image` at `version`.
+std::string NextVersions(const TablePlan& plan, const std::string& image,
+                         const std::string& version) {
+  std::vector<std::string> pairs;
+  for (const TrackedColumns& tracked : plan.tracked) {
+    std::vector<std::string> same;
+    for (const std::string& column : tracked.columns) {
+      same.push_back(absl::StrFormat("g.image->%s IS NOT DISTINCT FROM %s->%s", SqlLiteral(column),
+                                     image, SqlLiteral(column)));
+    }
+    const std::string name = SqlLiteral(tracked.name);
+    pairs.push_back(
+        Pair(tracked.name,
+             absl::StrFormat("CASE WHEN %s THEN COALESCE(g.versions->%s, to_jsonb(%s)) ELSE "
+                             "to_jsonb(%s) END",
+                             absl::StrJoin(same, " AND "), name, version, version)));
+  }
+  for (const std::string& column : plan.merged_json) {
+    const std::string name = SqlLiteral(column);
+    pairs.push_back(Pair(
+        column,
+        absl::StrFormat(
+            "COALESCE((SELECT jsonb_object_agg(m, CASE WHEN (g.image->>%s)::jsonb->m IS NOT "
+            "DISTINCT FROM (%s->>%s)::jsonb->m THEN COALESCE(g.versions->%s->m, to_jsonb(%s)) "
+            "ELSE to_jsonb(%s) END) FROM (SELECT jsonb_object_keys((%s->>%s)::jsonb) UNION SELECT "
+            "jsonb_object_keys(g.versions->%s)) AS members(m)), '{}')",
+            name, image, name, name, version, version, image, name, name)));
+  }
+  return JsonObject(pairs);
+}
+
+std::string FirstPeaks(const TablePlan& plan, const std::string& image,
+                       const std::string& version) {
+  std::vector<std::string> pairs;
+  for (const Peak& peak : plan.peaks) {
+    const std::string epoch = peak.epoch_column.empty()
+                                  ? "'0'"
+                                  : absl::StrFormat("COALESCE(%s->>%s, '-Infinity')", image,
+                                                    SqlLiteral(peak.epoch_column));
+    pairs.push_back(Pair(
+        peak.name, absl::StrFormat("jsonb_build_object('e', %s, 'r', %s, 'v', %s, 'i', %s)", epoch,
+                                   ValueRank(peak.values, image, peak.name), version, image)));
+  }
+  return JsonObject(pairs);
+}
+
+// The stronger of the peaks of g and `candidate`, for each.
+std::string NextPeaks(const TablePlan& plan, const std::string& candidate) {
+  std::vector<std::string> pairs;
+  for (const Peak& peak : plan.peaks) {
+    const std::string name = SqlLiteral(peak.name);
+    auto order = [&name](const std::string& from) {
+      return absl::StrFormat(
+          "((%s->%s->>'e')::numeric, -(%s->%s->>'r')::bigint, (%s->%s->>'v')::bigint)", from, name,
+          from, name, from, name);
+    };
+    pairs.push_back(Pair(
+        peak.name,
+        absl::StrFormat("CASE WHEN NOT g.peaks ? %s OR %s > %s THEN %s->%s ELSE g.peaks->%s END",
+                        name, order(candidate), order("g.peaks"), candidate, name, name)));
+  }
+  return JsonObject(pairs);
+}
+
+constexpr const char kRegisterColumns[] =
+    "relation, key, source, version, first_version, image_version, deleted, committed_at, image, "
+    "versions, peaks";
+
+std::string Touch(const TargetTable& table, const std::string& write) {
+  return absl::StrFormat(
+      "WITH w AS (%s RETURNING g.key) INSERT INTO pg_temp.pmoves_touched (relation, key) SELECT "
+      "%s, w.key FROM w",
+      write, SqlLiteral(table.Name()));
+}
+
+// Reports `image` of the rows of `from` (alias s) under `key`.
+std::string Report(const TargetTable& table, const std::string& key, const std::string& image,
+                   const std::string& from) {
+  const TablePlan plan = PlanOf(table);
+  const std::string rows = absl::StrFormat(
+      "SELECT %s AS key, s._source, s._sync_version AS version, s._source_updated_at, %s AS image "
+      "FROM %s",
+      key, image, from);
+  return Touch(
+      table,
+      absl::StrFormat(
+          "INSERT INTO pmoves_sync.register AS g (%s) SELECT %s, n.key, n._source, n.version, "
+          "n.version, n.version, false, n._source_updated_at, n.image, %s, %s FROM (%s) n ON "
+          "CONFLICT (relation, key, source) DO UPDATE SET version = EXCLUDED.version, "
+          "first_version = CASE WHEN g.deleted THEN EXCLUDED.version ELSE g.first_version END, "
+          "image_version = EXCLUDED.version, deleted = false, committed_at = "
+          "EXCLUDED.committed_at, image = EXCLUDED.image, versions = CASE WHEN g.deleted THEN "
+          "EXCLUDED.versions ELSE %s END, peaks = %s WHERE g.version < EXCLUDED.version",
+          kRegisterColumns, SqlLiteral(table.Name()), FirstVersions(plan, "n.image", "n.version"),
+          FirstPeaks(plan, "n.image", "n.version"), rows,
+          NextVersions(plan, "EXCLUDED.image", "EXCLUDED.version"),
+          NextPeaks(plan, "EXCLUDED.peaks")));
+}
+
+// soft: the delete is one more report of the image that the source gave last.
+std::string SoftDelete(const TargetTable& table, const std::string& from) {
+  const TablePlan plan = PlanOf(table);
+  const std::string column = SqlLiteral(table.policy.soft_delete_column);
+  const std::string image =
+      absl::StrFormat("(g.image || jsonb_build_object(%s, EXCLUDED.committed_at::text))", column);
+  return Touch(
+      table,
+      absl::StrFormat(
+          "INSERT INTO pmoves_sync.register AS g (%s) SELECT %s, %s, s._source, s._sync_version, "
+          "s._sync_version, 0, true, s._source_updated_at, '{}', '{}', '{}' FROM %s ON CONFLICT "
+          "(relation, key, source) DO UPDATE SET version = EXCLUDED.version, image_version = CASE "
+          "WHEN g.deleted THEN g.image_version ELSE EXCLUDED.version END, committed_at = "
+          "EXCLUDED.committed_at, image = CASE WHEN g.deleted THEN g.image ELSE %s END, versions "
+          "= CASE WHEN g.deleted THEN g.versions ELSE %s END WHERE g.version < EXCLUDED.version",
+          kRegisterColumns, SqlLiteral(table.Name()), TombstoneKey(table, "s"), from, image,
+          NextVersions(plan, image, "EXCLUDED.version")));
+}
+
+std::string Withdraw(const TargetTable& table, const std::string& from) {
+  if (table.policy.on_delete == DeletePolicy::kSoft) return SoftDelete(table, from);
+  return Touch(
+      table,
+      absl::StrFormat(
+          "INSERT INTO pmoves_sync.register AS g (%s) SELECT %s, %s, s._source, s._sync_version, "
+          "s._sync_version, 0, true, s._source_updated_at, '{}', '{}', '{}' FROM %s ON CONFLICT "
+          "(relation, key, source) DO UPDATE SET version = EXCLUDED.version, deleted = true WHERE "
+          "g.version < EXCLUDED.version",
+          kRegisterColumns, SqlLiteral(table.Name()), TombstoneKey(table, "s"), from));
+}
+
+}  // namespace
+
+bool NeedsEveryChange(const TablePolicy& policy) {
+  if (policy.granularity == Granularity::kColumn) return true;
+  return std::any_of(policy.columns.begin(), policy.columns.end(), [](const ColumnRule& column) {
+    return column.rule.kind == RuleKind::kLastWriteWins ||
+           column.rule.kind == RuleKind::kJsonMerge ||
+           (column.rule.kind == RuleKind::kValuePriority &&
+            column.rule.scope != ValueScope::kSource);
+  });
+}
+
+std::string CreateTouched() {
+  return "CREATE TEMP TABLE IF NOT EXISTS pmoves_touched (relation text COLLATE \"C\", key text "
+         "COLLATE \"C\") ON COMMIT DELETE ROWS";
+}
+
+std::string RegisterFromStage(const TargetTable& table, const Shape& shape,
+                              const std::string& stage) {
+  return Report(table, TombstoneKey(table, "s"), ImageOf(table, shape, "s"),
+                StageRow(table, shape, stage));
+}
+
+std::string RegisterDeleteFromStage(const TargetTable& table, const Shape& shape,
+                                    const std::string& stage) {
+  return Withdraw(table, StageRow(table, shape, stage));
+}
+
+RowStatement RegisterRow(const TargetTable& table, const Shape& shape) {
+  RowStatement statement;
+  const std::string row = ParameterRow(table, shape, &statement.parameter_types);
+  statement.sql = Report(table, TombstoneKey(table, "s"), ImageOf(table, shape, "s"), row);
+  return statement;
+}
+
+RowStatement RegisterDelete(const TargetTable& table, const Shape& shape) {
+  RowStatement statement;
+  const std::string row = ParameterRow(table, shape, &statement.parameter_types);
+  statement.sql = Withdraw(table, row);
+  return statement;
+}
+
+RowStatement RegisterPartial(const TargetTable& table, const Shape& shape) {
+  RowStatement statement;
+  const TablePlan plan = PlanOf(table);
+  const std::string row = ParameterRow(table, shape, &statement.parameter_types);
+  const std::string image = "(g.image || n.image)";
+  statement.sql = Touch(
+      table,
+      absl::StrFormat(
+          "UPDATE pmoves_sync.register AS g SET version = n.version, image_version = n.version, "
+          "committed_at = n._source_updated_at, image = %s, versions = %s, peaks = %s FROM (SELECT "
+          "%s AS key, s._source, s._sync_version AS version, s._source_updated_at, %s AS image "
+          "FROM %s) n WHERE g.relation = %s AND g.key = n.key AND g.source = n._source AND NOT "
+          "g.deleted AND g.version < n.version",
+          image, NextVersions(plan, image, "n.version"),
+          NextPeaks(plan, absl::StrFormat("(%s)", FirstPeaks(plan, image, "n.version"))),
+          TombstoneKey(table, "s"), ImageOf(table, shape, "s"), row, SqlLiteral(table.Name())));
+  return statement;
+}
+
+RowStatement RegisterMove(const TargetTable& table, const Shape& shape) {
+  RowStatement statement;
+  const std::string row = ParameterRow(table, shape, &statement.parameter_types);
+  const std::string old_key = ParameterKey(table, &statement.parameter_types);
+  const std::string from = absl::StrFormat(
+      "(SELECT s.*, o.image AS old_image FROM %s JOIN pmoves_sync.register o ON o.relation = %s "
+      "AND o.key = (SELECT %s FROM (SELECT %s) k) AND o.source = s._source AND NOT o.deleted) s",
+      row, SqlLiteral(table.Name()), TombstoneKey(table, "k"), old_key);
+  statement.sql = Report(table, TombstoneKey(table, "s"),
+                         absl::StrFormat("s.old_image || %s", ImageOf(table, shape, "s")), from);
+  return statement;
+}
+
+RowStatement RegisterIsHidden(const TargetTable& table) {
+  RowStatement statement;
+  const std::string key = ParameterKey(table, &statement.parameter_types);
+  statement.parameter_types.push_back(kTextOid);
+  const size_t source = statement.parameter_types.size();
+  statement.parameter_types.push_back(kInt8Oid);
+  statement.sql = absl::StrFormat(
+      "SELECT EXISTS (SELECT 1 FROM pmoves_sync.register g WHERE g.relation = %s AND g.key = %s "
+      "AND g.source = $%d AND g.version >= $%d) FROM (SELECT %s) s",
+      SqlLiteral(table.Name()), TombstoneKey(table, "s"), source, source + 1, key);
+  return statement;
+}
+
+RowStatement RegisterTruncate(const TargetTable& table) {
+  RowStatement statement;
+  statement.parameter_types = {kTextOid, kTimestamptzOid, kInt8Oid};
+  const std::string relation = SqlLiteral(table.Name());
+  if (table.policy.truncate == TruncatePolicy::kAll) {
+    statement.sql = absl::StrFormat(
+        "WITH f AS (INSERT INTO pmoves_sync.truncate_floor AS f (relation, version, source) VALUES "
+        "(%s, $3, $1) ON CONFLICT (relation) DO UPDATE SET version = EXCLUDED.version, source = "
+        "EXCLUDED.source WHERE (f.version, f.source) < (EXCLUDED.version, EXCLUDED.source)) "
+        "INSERT INTO pg_temp.pmoves_touched (relation, key) SELECT DISTINCT g.relation, g.key FROM "
+        "pmoves_sync.register g WHERE g.relation = %s AND (g.version, g.source) < ($3, $1 COLLATE "
+        "\"C\") AND $2::timestamptz IS NOT NULL",
+        relation, relation);
+    return statement;
+  }
+  // Withdrawn, not deleted after: the version stays that of the last report, so that the truncate
+  // wins over nothing that another source wrote later than that.
+  statement.sql = Touch(
+      table, absl::StrFormat("UPDATE pmoves_sync.register AS g SET deleted = true WHERE g.relation "
+                             "= %s AND g.source = $1 AND NOT g.deleted AND g.version < $3 AND "
+                             "$2::timestamptz IS NOT NULL",
+                             relation));
+  return statement;
+}
+
+std::string AdoptRows(const TargetTable& table) {
+  const TablePlan plan = PlanOf(table);
+  std::vector<std::string> pairs;
+  for (const TargetColumn& column : table.columns) {
+    if (column.generated) continue;
+    pairs.push_back(Pair(column.name, absl::StrFormat("t.%s::text", SqlIdentifier(column.name))));
+  }
+  return Touch(
+      table,
+      absl::StrFormat(
+          "INSERT INTO pmoves_sync.register AS g (%s) SELECT %s, n.key, n.source, n.version, "
+          "n.version, n.version, false, n.committed_at, n.image, %s, %s FROM (SELECT %s AS key, "
+          "t._source AS source, t._sync_version AS version, t._source_updated_at AS committed_at, "
+          "%s AS image FROM %s t) n WHERE NOT EXISTS (SELECT 1 FROM pmoves_sync.register r WHERE "
+          "r.relation = %s AND r.key = n.key) ON CONFLICT DO NOTHING",
+          kRegisterColumns, SqlLiteral(table.Name()), FirstVersions(plan, "n.image", "n.version"),
+          FirstPeaks(plan, "n.image", "n.version"), TombstoneKey(table, "t"), JsonObject(pairs),
+          SqlTable(table), SqlLiteral(table.Name())));
+}
+
+}  // namespace pmoves
