@@ -30,6 +30,25 @@ bool IsDigits(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
+// Abseil knows no days: 30d and 1d12h are ours, the rest is its.
+bool ParseDaysAndTime(std::string_view text, absl::Duration* out) {
+  absl::Duration days;
+  const size_t end = text.find('d');
+  if (end != std::string_view::npos) {
+    int32_t count = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + end, count);
+    if (error != std::errc() || stop != text.data() + end || count < 0) return false;
+    days = absl::Hours(24) * count;
+    text.remove_prefix(end + 1);
+    if (text.empty()) text = "0";
+    if (text.front() == '-' || text.front() == '+') return false;
+  }
+  absl::Duration rest;
+  if (!absl::ParseDuration(absl::string_view(text.data(), text.size()), &rest)) return false;
+  *out = days + rest;
+  return true;
+}
+
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -92,12 +111,12 @@ std::string ParseBytes(std::string_view text, int64_t min, int64_t max, int64_t*
 std::string ParseDuration(std::string_view text, absl::Duration min, absl::Duration max,
                           absl::Duration* out) {
   if (IsDigits(text) && text != "0") {
-    return absl::StrFormat("'%s' has no unit; write for example %ss (units: ms, s, m, h)", text,
+    return absl::StrFormat("'%s' has no unit; write for example %ss (units: ms, s, m, h, d)", text,
                            text);
   }
   absl::Duration value;
-  if (!absl::ParseDuration(absl::string_view(text.data(), text.size()), &value)) {
-    return absl::StrFormat("'%s' is not a duration; write for example 10s (units: ms, s, m, h)",
+  if (!ParseDaysAndTime(text, &value)) {
+    return absl::StrFormat("'%s' is not a duration; write for example 10s (units: ms, s, m, h, d)",
                            text);
   }
   if (value < min || value > max) {
@@ -137,6 +156,10 @@ std::string DurationText(absl::Duration duration) {
                         {"s", absl::Seconds(1)},
                         {"ms", absl::Milliseconds(1)}};
   if (duration == absl::ZeroDuration()) return "0s";
+  constexpr absl::Duration kDay = absl::Hours(24);
+  if (duration > kDay && duration % kDay == absl::ZeroDuration()) {
+    return absl::StrFormat("%dd", duration / kDay);
+  }
   for (const Step& step : steps) {
     if (duration % step.size == absl::ZeroDuration()) {
       return absl::StrFormat("%d%s", duration / step.size, step.name);

@@ -24,7 +24,7 @@ std::string ParseDuration(std::string_view text, absl::Duration min, absl::Durat
 std::string ParseChoice(std::string_view text, const std::vector<std::string>& allowed, int* out);
 
 std::string BytesText(int64_t bytes);               // "256KiB"
-std::string DurationText(absl::Duration duration);  // "150s" is "150s", an hour is "1h"
+std::string DurationText(absl::Duration duration);  // "150s", "1h", "30d"
 
 // Parts between commas, without surrounding blanks and empty parts.
 std::vector<std::string> SplitCommas(std::string_view text);

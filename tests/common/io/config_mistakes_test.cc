@@ -70,10 +70,10 @@ INSTANTIATE_TEST_SUITE_P(
          "f.yaml:6: nats: duplicate key; first set in line 5"},
         {"duration_without_unit", kP + "stream: {ack_timeout: 10}\n",
          "f.yaml:6: stream.ack_timeout: '10' has no unit; write for example 10s "
-         "(units: ms, s, m, h)"},
+         "(units: ms, s, m, h, d)"},
         {"duration_that_is_none", kP + "confirm: {stored_hold: soon}\n",
          "f.yaml:6: confirm.stored_hold: 'soon' is not a duration; write for example 10s "
-         "(units: ms, s, m, h)"},
+         "(units: ms, s, m, h, d)"},
         {"duration_out_of_range", kP + "stream: {ack_timeout: 1h}\n",
          "f.yaml:6: stream.ack_timeout: 1h is out of range; allowed 100ms to 5m"},
         {"size_without_unit", kP + "stream: {max_bytes: 8}\n",
@@ -276,7 +276,7 @@ INSTANTIATE_TEST_SUITE_P(
          "f.yaml:5: workers: 100 is out of range; allowed 1 to 64"},
         {"wait_without_unit", kS + "batch: {max_wait: 200}\n",
          "f.yaml:5: batch.max_wait: '200' has no unit; write for example 200s (units: ms, s, m, "
-         "h)"},
+         "h, d)"},
         {"everything_missing", "version: 1\n",
          "f.yaml: postgres.dsn: missing; set it in the file or as PMOVES_SYNC_POSTGRES__DSN\n"
          "f.yaml: nats.url: missing; set it in the file or as PMOVES_SYNC_NATS__URL\n"

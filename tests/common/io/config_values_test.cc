@@ -28,17 +28,17 @@ TEST(ConfigValues, ASizeIsANumberAndAUnit) {
 
 TEST(ConfigValues, ADurationNeedsItsUnit) {
   const std::vector<std::pair<std::string, absl::Duration>> cases = {
-      {"0", absl::ZeroDuration()},
-      {"150s", absl::Seconds(150)},
-      {"200ms", absl::Milliseconds(200)},
-      {"1h30m", absl::Minutes(90)},
-      {"1.5s", absl::Milliseconds(1500)}};
+      {"0", absl::ZeroDuration()},        {"150s", absl::Seconds(150)},
+      {"200ms", absl::Milliseconds(200)}, {"1h30m", absl::Minutes(90)},
+      {"1.5s", absl::Milliseconds(1500)}, {"30d", absl::Hours(720)},
+      {"1d12h", absl::Hours(36)}};
   for (const auto& [text, duration] : cases) {
     absl::Duration value;
-    EXPECT_EQ(ParseDuration(text, absl::ZeroDuration(), absl::Hours(24), &value), "") << text;
+    EXPECT_EQ(ParseDuration(text, absl::ZeroDuration(), absl::Hours(720), &value), "") << text;
     EXPECT_EQ(value, duration) << text;
   }
-  for (const char* bad : {"", "5", "-1s", "inf", "5 s", "5sec", "25h"}) {
+  for (const char* bad : {"", "5", "-1s", "inf", "5 s", "5sec", "25h", "2d", "d", "-1d", "1d-1h",
+                          "1.5d", "1h1d", "1d1", "99999999999d"}) {
     absl::Duration value;
     EXPECT_NE(ParseDuration(bad, absl::ZeroDuration(), absl::Hours(24), &value), "") << bad;
   }
@@ -61,6 +61,8 @@ TEST(ConfigValues, ShowWhatTheyRead) {
   EXPECT_EQ(DurationText(absl::Seconds(150)), "150s");
   EXPECT_EQ(DurationText(absl::Hours(2)), "2h");
   EXPECT_EQ(DurationText(absl::ZeroDuration()), "0s");
+  EXPECT_EQ(DurationText(absl::Hours(24)), "24h");
+  EXPECT_EQ(DurationText(absl::Hours(720)), "30d");
 }
 
 TEST(ConfigValues, CommasSeparateAndBlanksDoNotCount) {
