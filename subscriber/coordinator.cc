@@ -9,6 +9,7 @@
 #include "common/base/status.h"
 #include "common/io/log.h"
 #include "proto/subject.h"
+#include "subscriber/core/conflict_rule.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_target.h"
 
@@ -96,7 +97,8 @@ void Coordinator::Discover() {
   for (const std::string& stream : *streams) {
     if (stream.rfind(proto::kStreamPrefix, 0) != 0) continue;
     const std::string source = stream.substr(proto::kStreamPrefix.size());
-    if (!proto::IsSourceName(source)) continue;
+    // The name under which the centre's own rows count is no edge's to use.
+    if (!proto::IsSourceName(source) || source == kCentralSource) continue;
     if (!config_.sources.empty() &&
         std::find(config_.sources.begin(), config_.sources.end(), source) == config_.sources.end())
       continue;

@@ -1,6 +1,7 @@
 #include "common/io/common_config.h"
 
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -10,6 +11,9 @@
 
 namespace pmoves {
 namespace {
+
+// Rows written in the centre itself count under this name (subscriber/core/conflict_rule.h).
+constexpr std::string_view kReservedSource = "central";
 
 std::string CheckNatsUrl(const std::string& urls) {
   for (const std::string& url : SplitCommas(urls)) {
@@ -58,6 +62,11 @@ void ReadChoice(ConfigReader& reader, const char* key, const std::vector<std::st
 }  // namespace
 
 std::string CheckSourceName(const std::string& name) {
+  if (name == kReservedSource) {
+    return absl::StrFormat(
+        "'%s' is reserved for rows that are written in the centre; call the source otherwise",
+        name);
+  }
   if (proto::IsSourceName(name)) return "";
   return absl::StrFormat(
       "'%s' is not a source name; allowed: 1 to 32 of a-z, 0-9 and -, not - first", name);
