@@ -1,13 +1,10 @@
 #include "subscriber/config.h"
 
-#include <algorithm>
-#include <set>
-
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
-#include "common/io/config_values.h"
 #include "common/io/service_names.h"
-#include "common/io/table_name.h"
+#include "subscriber/config_conflicts.h"
+#include "subscriber/config_tables.h"
 
 namespace pmoves {
 namespace {
@@ -22,96 +19,6 @@ void ReadPostgres(ConfigReader& root, SubscriberConfig::Postgres* out) {
                     &out->statement_timeout);
   postgres.Duration("lock_timeout", absl::Milliseconds(100), absl::Hours(1), &out->lock_timeout);
   postgres.Bool("synchronous_commit", &out->synchronous_commit);
-}
-
-void CheckSources(ConfigReader& reader, const std::vector<std::string>& sources) {
-  for (size_t i = 0; i < sources.size(); ++i) {
-    const std::string wrong = CheckSourceName(sources[i]);
-    if (!wrong.empty()) reader.Problem("sources", i, wrong);
-    if (std::find(sources.begin(), sources.begin() + static_cast<long>(i), sources[i]) !=
-        sources.begin() + static_cast<long>(i)) {
-      reader.Problem("sources", i, absl::StrFormat("'%s' is listed twice", sources[i]));
-    }
-  }
-}
-
-// "" and the two names, or what is wrong.
-std::string SetTable(const std::string& written, TableConfig* out) {
-  TableName name;
-  const std::string wrong = ParseTableName(written, &name);
-  if (!wrong.empty()) return wrong;
-  if (name.whole_schema) {
-    return absl::StrFormat("'%s' names a whole schema; the subscriber needs each table by name",
-                           written);
-  }
-  out->schema = name.schema;
-  out->table = name.table;
-  return "";
-}
-
-TableConfig ReadTable(ConfigReader& entry, const std::string& default_conflict,
-                      const std::vector<std::string>& known_sources) {
-  TableConfig table;
-  std::string written;
-  entry.String("table", &written);
-  entry.Required("table");
-  if (entry.Has("table")) {
-    const std::string wrong = SetTable(written, &table);
-    if (!wrong.empty()) entry.Problem("table", wrong);
-  }
-  std::string conflict = default_conflict;
-  entry.String("conflict", &conflict);
-  if (entry.Has("conflict")) {
-    const std::string wrong = CheckConflictRule(conflict);
-    if (!wrong.empty()) entry.Problem("conflict", wrong);
-  }
-  int on_error = static_cast<int>(table.on_error);
-  entry.Choice("on_error", {"row", "transaction", "block"}, &on_error);
-  table.on_error = static_cast<OnError>(on_error);
-  int truncate = static_cast<int>(table.policy.truncate);
-  entry.Choice("truncate", {"own-rows", "all", "ignore"}, &truncate);
-  table.policy.truncate = static_cast<TruncatePolicy>(truncate);
-  entry.StringList("sources", &table.sources);
-  CheckSources(entry, table.sources);
-  for (size_t i = 0; i < table.sources.size() && !known_sources.empty(); ++i) {
-    if (std::find(known_sources.begin(), known_sources.end(), table.sources[i]) ==
-        known_sources.end()) {
-      entry.Problem("sources", i,
-                    absl::StrFormat("'%s' is not in the list 'sources': %s", table.sources[i],
-                                    JoinCommas(known_sources)));
-    }
-  }
-  return table;
-}
-
-void ReadTables(ConfigSource* source, const ServiceNames& names, SubscriberConfig* config) {
-  ConfigReader& root = source->root();
-  const std::string conflict = names.conflict.value_or("last-write-wins");
-  std::set<std::pair<std::string, std::string>> seen;
-  const std::vector<ConfigReader*> entries = root.SectionList("tables", "table");
-  for (ConfigReader* entry : entries) {
-    TableConfig table = ReadTable(*entry, conflict, config->sources);
-    if (!table.table.empty() && !seen.emplace(table.schema, table.table).second) {
-      entry->Problem("table",
-                     absl::StrFormat("'%s.%s' is listed twice", table.schema, table.table));
-    }
-    config->tables.push_back(std::move(table));
-  }
-  if (root.Has("tables")) {
-    if (entries.empty()) root.Problem("tables", "names no table");
-    source->Remark("SYNC_TABLES", "no effect: tables is set in " + root.Where("tables"));
-    return;
-  }
-  if (!names.tables.has_value()) return root.Required("tables");
-  for (const std::string& written : *names.tables) {
-    TableConfig table;
-    std::string wrong = SetTable(written, &table);
-    if (wrong.empty() && !seen.emplace(table.schema, table.table).second) {
-      wrong = absl::StrFormat("'%s' is listed twice", written);
-    }
-    if (!wrong.empty()) source->Problem("env SYNC_TABLES", wrong);
-    config->tables.push_back(std::move(table));
-  }
 }
 
 void ReadBatch(ConfigSource* source, const ServiceNames& names, SubscriberConfig::Batch* out) {
@@ -148,6 +55,7 @@ absl::StatusOr<SubscriberConfig> LoadSubscriberConfig(ConfigSource* source) {
   root.Section("nats").Required("url");
   root.StringList("sources", &config.sources);
   CheckSources(root, config.sources);
+  ReadConflicts(root, &config.conflicts);
   ReadTables(source, names, &config);
   root.Int("workers", 1, 64, &config.workers);
   ReadBatch(source, names, &config.batch);

@@ -23,11 +23,20 @@ struct TableConfig {
   std::string table;
   // tables[].on_error: row | transaction | block
   OnError on_error = OnError::kRow;
-  // tables[].conflict, columns, granularity, version, delete, truncate, identity, log;
-  // CONFLICT_RESOLUTION sets the default of conflict
+  // tables[].conflict, priority, columns, granularity, version, max_future, delete,
+  // soft_delete_column, truncate, identity, log, allow_divergence; CONFLICT_RESOLUTION sets the
+  // default of conflict
   TablePolicy policy;
   // tables[].sources: who may write it; empty: every source
   std::vector<std::string> sources;
+  // tables[].from: what the sources call it; empty: the same
+  std::string from_schema;
+  std::string from_table;
+  // tables[].rename, skip, constants
+  ColumnMapping mapping;
+
+  const std::string& SourceSchema() const { return from_table.empty() ? schema : from_schema; }
+  const std::string& SourceTable() const { return from_table.empty() ? table : from_table; }
 };
 
 struct SubscriberConfig {
@@ -53,6 +62,17 @@ struct SubscriberConfig {
   std::vector<TableConfig> tables;
   // sources: expected edges; empty: every SYNC_<source> stream found
   std::vector<std::string> sources;
+  struct Conflicts {
+    // conflicts.max_future: default of tables[].max_future
+    absl::Duration max_future = absl::Seconds(60);
+    // conflicts.log: default of tables[].log
+    ConflictLog log = ConflictLog::kLossy;
+    // conflicts.log_retention: rows of pmoves_sync.conflict_log that are older go
+    absl::Duration log_retention = absl::Hours(24) * 30;
+    // conflicts.tombstone_retention: a source that is silent for longer no longer holds tombstones
+    // back
+    absl::Duration tombstone_retention = absl::Hours(24) * 30;
+  } conflicts;
 
   // workers: Postgres connections that apply, 1 to 64
   int workers = 2;

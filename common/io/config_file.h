@@ -94,6 +94,8 @@ class ConfigReader {
   // Entries of a sequence of mappings; a bare string entry is read as {bare_key: string}. From the
   // environment: bare entries, comma separated.
   std::vector<ConfigReader*> SectionList(const char* key, const char* bare_key);
+  // The keys of this mapping, where the operator chooses them (columns). In no order of the file.
+  std::vector<std::string> Keys() const;
   bool Has(const char* key) const;  // in file or environment
   std::string Where(
       const char* key) const;      // "file.yaml:12" or "env ..." for ConfigSource::Problem()
@@ -101,6 +103,8 @@ class ConfigReader {
   // A problem at the place of the key (of entry `index` of its list), naming the key.
   void Problem(const char* key, const std::string& what);
   void Problem(const char* key, size_t index, const std::string& what);
+  // Adds a remark to the origin of a setting that was read: "f.yaml:7 (<remark>)".
+  void Remark(const char* key, const std::string& remark);
 
  private:
   friend class ConfigSource;

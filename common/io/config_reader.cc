@@ -167,6 +167,12 @@ std::vector<ConfigReader*> ConfigReader::SectionList(const char* key, const char
   return readers;
 }
 
+std::vector<std::string> ConfigReader::Keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, entry] : state_->entries) keys.push_back(key);
+  return keys;
+}
+
 bool ConfigReader::Has(const char* key) const {
   return state_->EnvironmentValueOf(key) != nullptr || state_->entries.count(key) > 0;
 }
@@ -196,6 +202,12 @@ void ConfigReader::Problem(const char* key, size_t index, const std::string& wha
     found.line = found.node[index].Mark().line + 1;
   }
   state_->Bad(key, found, what);
+}
+
+void ConfigReader::Remark(const char* key, const std::string& remark) {
+  if (Setting* setting = state_->source->FindSetting(state_->path + key)) {
+    setting->origin += absl::StrFormat(" (%s)", remark);
+  }
 }
 
 }  // namespace pmoves

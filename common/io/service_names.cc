@@ -1,7 +1,5 @@
 #include "common/io/service_names.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_format.h"
 #include "common/io/config_values.h"
 #include "common/io/table_name.h"
@@ -57,17 +55,10 @@ std::optional<std::vector<std::string>> Tables(ConfigSource* source) {
 
 }  // namespace
 
-const std::vector<std::string>& ConflictRules() {
-  static const std::vector<std::string>* const rules =
-      new std::vector<std::string>{"last-write-wins"};
+const std::vector<std::string>& ConflictResolutions() {
+  static const std::vector<std::string>* const rules = new std::vector<std::string>{
+      "last-write-wins", "first-write-wins", "append-only", "keep-central", "manual"};
   return *rules;
-}
-
-std::string CheckConflictRule(const std::string& rule) {
-  const std::vector<std::string>& rules = ConflictRules();
-  if (std::find(rules.begin(), rules.end(), rule) != rules.end()) return "";
-  return absl::StrFormat("'%s' is not available in this version; available: %s", rule,
-                         JoinCommas(rules));
 }
 
 ServiceNames ReadServiceNames(ConfigSource* source) {
@@ -76,11 +67,7 @@ ServiceNames ReadServiceNames(ConfigSource* source) {
   names.enabled = Boolean(source, "SYNC_ENABLED");
   names.tables = Tables(source);
   names.batch_size = Number(source, "SYNC_BATCH_SIZE", kMaxBatchSize);
-  names.conflict = source->Environment("CONFLICT_RESOLUTION");
-  if (names.conflict.has_value()) {
-    const std::string wrong = CheckConflictRule(*names.conflict);
-    if (!wrong.empty()) Bad(source, "CONFLICT_RESOLUTION", wrong);
-  }
+  names.conflict = OneOf(source, "CONFLICT_RESOLUTION", ConflictResolutions());
   names.service = source->Environment("SERVICE_NAME");
 
   // The founding worker polled; here changes flow as they are committed, so an interval has nothing

@@ -22,7 +22,7 @@ struct ServiceNames {
   std::optional<bool> enabled;      // SYNC_ENABLED
   std::optional<std::vector<std::string>> tables;  // SYNC_TABLES, as written
   std::optional<int64_t> batch_size;               // SYNC_BATCH_SIZE
-  std::optional<std::string> conflict;             // CONFLICT_RESOLUTION
+  std::optional<std::string> conflict;             // CONFLICT_RESOLUTION: a rule
   std::optional<std::string> service;              // SERVICE_NAME, as written
 };
 
@@ -31,9 +31,9 @@ struct ServiceNames {
 // works offline in every mode.
 ServiceNames ReadServiceNames(ConfigSource* source);
 
-// The conflict rules of this version. "" or what is wrong with `rule`.
-const std::vector<std::string>& ConflictRules();
-std::string CheckConflictRule(const std::string& rule);
+// What CONFLICT_RESOLUTION may name: the rules for whole rows that need no further option
+// (subscriber/core/conflict_rule.h; a test compares).
+const std::vector<std::string>& ConflictResolutions();
 
 }  // namespace pmoves
 

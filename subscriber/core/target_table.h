@@ -9,6 +9,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +28,20 @@ inline std::string DisplayTable(std::string_view schema, std::string_view table)
   if (schema.empty() || schema == "public") return std::string(table);
   return std::string(schema) + "." + std::string(table);
 }
+
+// The columns that init adds to each table. No configuration may name them.
+inline bool IsInlineColumn(std::string_view name) {
+  return name == "_source" || name == "_source_updated_at" || name == "_sync_version";
+}
+
+// How the columns that a source sends become columns of the centre. Names are plain UTF-8.
+struct ColumnMapping {
+  std::map<std::string, std::string, std::less<>> rename;  // the source's name -> the centre's
+  std::set<std::string, std::less<>> skip;  // of the source's columns, those that are not written
+  std::map<std::string, std::string, std::less<>> constants;  // the centre's column -> its text
+
+  bool operator==(const ColumnMapping&) const = default;
+};
 
 struct TargetColumn {
   std::string name;       // plain UTF-8

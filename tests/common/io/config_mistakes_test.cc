@@ -123,6 +123,10 @@ INSTANTIATE_TEST_SUITE_P(
          "[a]}\n",
          "f.yaml:2: source: 'Jetson_01' is not a source name; allowed: 1 to 32 of a-z, 0-9 and -, "
          "not - first"},
+        {"source_called_as_the_centre",
+         "version: 1\nsource: central\nnats: {url: 'nats://h'}\npostgres: {dsn: x, tables: [a]}\n",
+         "f.yaml:2: source: 'central' is reserved for rows that are written in the centre; call "
+         "the source otherwise"},
         {"required_keys_missing", "version: 1\nsource: a\n",
          "f.yaml: postgres.dsn: missing; set it in the file or as PMOVES_SYNC_POSTGRES__DSN\n"
          "f.yaml: postgres.tables: missing; set it in the file or as PMOVES_SYNC_POSTGRES__TABLES\n"
@@ -170,8 +174,8 @@ INSTANTIATE_TEST_SUITE_P(
          {{"SYNC_STRATEGY", "write-thru"}}},
         {"unknown_rule",
          kP,
-         "env CONFLICT_RESOLUTION: 'value-priority' is not available in this version; available: "
-         "last-write-wins",
+         "env CONFLICT_RESOLUTION: 'value-priority' is not allowed; one of last-write-wins, "
+         "first-write-wins, append-only, keep-central, manual",
          {{"CONFLICT_RESOLUTION", "value-priority"}}},
         {"service_name_that_is_no_source_name",
          "version: 1\nnats: {url: 'nats://h'}\npostgres: {dsn: x, tables: [a]}\n",
@@ -225,20 +229,11 @@ INSTANTIATE_TEST_SUITE_P(
          "f.yaml:6: tables[0].on_eror: unknown key; did you mean 'on_error'?"},
         {"duplicate_key_of_a_table", kHead + "tables:\n  - table: jobs\n    table: tasks\n",
          "f.yaml:6: tables[0].table: duplicate key; first set in line 5"},
-        {"rule_of_a_later_version", kHead + "tables: [{table: jobs, conflict: value-priority}]\n",
-         "f.yaml:4: tables[0].conflict: 'value-priority' is not available in this version; "
-         "available: last-write-wins"},
-        {"rule_with_a_slip", kHead + "tables: [{table: jobs, conflict: last_write_wins}]\n",
-         "f.yaml:4: tables[0].conflict: 'last_write_wins' is not available in this version; "
-         "available: last-write-wins"},
-        {"columns_of_a_later_version", kHead + "tables: [{table: jobs, columns: {}}]\n",
-         "f.yaml:4: tables[0].columns: unknown key; allowed here: table, conflict, on_error, "
-         "truncate, sources"},
         {"bad_reaction", kHead + "tables: [{table: jobs, on_error: stop}]\n",
          "f.yaml:4: tables[0].on_error: 'stop' is not allowed; one of row, transaction, block"},
         {"bad_truncate_policy", kHead + "tables: [{table: jobs, truncate: own_rows}]\n",
-         "f.yaml:4: tables[0].truncate: 'own_rows' is not allowed; one of own-rows, all, ignore; "
-         "did you mean 'own-rows'?"},
+         "f.yaml:4: tables[0].truncate: 'own_rows' is not allowed; one of own-rows, all, ignore, "
+         "quarantine; did you mean 'own-rows'?"},
         {"table_without_name", kHead + "tables: [{on_error: row}]\n",
          "f.yaml: tables[0].table: missing"},
         {"whole_schema", kHead + "tables: ['public.*']\n",

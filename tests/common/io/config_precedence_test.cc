@@ -183,10 +183,10 @@ TEST(ConfigPrecedence, ATableOfTheSubscriberIsAMappingOrABareName) {
                  "  - {table: a.b, on_error: block, truncate: ignore, sources: [jetson-02]}\n");
   ASSERT_EQ(loaded.config.tables.size(), 2u);
   EXPECT_EQ(loaded.config.tables[0].on_error, OnError::kRow);
-  EXPECT_EQ(loaded.config.tables[0].truncate, TruncatePolicy::kOwnRows);
-  EXPECT_EQ(loaded.config.tables[0].conflict, "last-write-wins");
+  EXPECT_EQ(loaded.config.tables[0].policy.truncate, TruncatePolicy::kOwnRows);
+  EXPECT_EQ(loaded.config.tables[0].policy.row.kind, RuleKind::kLastWriteWins);
   EXPECT_EQ(loaded.config.tables[1].on_error, OnError::kBlock);
-  EXPECT_EQ(loaded.config.tables[1].truncate, TruncatePolicy::kIgnore);
+  EXPECT_EQ(loaded.config.tables[1].policy.truncate, TruncatePolicy::kIgnore);
   EXPECT_THAT(loaded.config.tables[1].sources, ElementsAre("jetson-02"));
   EXPECT_EQ(loaded.Show("tables[1].on_error"), "block | f.yaml:7");
 }

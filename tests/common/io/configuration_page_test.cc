@@ -65,7 +65,8 @@ std::string EnvironmentOf(const std::string& key) {
   return name;
 }
 
-// The settings of a load; those that are not "default" are required ones, which have none.
+// The settings of a load; those that are not "default" are required ones, which have none. A key
+// that the operator chooses is called any_name.
 template <typename Config>
 Rows CodeRows(const std::string& yaml, absl::StatusOr<Config> (*load)(ConfigSource*)) {
   auto source = ConfigSource::Parse("f.yaml", yaml, {});
@@ -76,6 +77,8 @@ Rows CodeRows(const std::string& yaml, absl::StatusOr<Config> (*load)(ConfigSour
     std::string key = setting.key;
     const size_t index = key.find("[0]");
     if (index != std::string::npos) key.replace(index, 3, "[]");
+    const size_t chosen = key.find(".any_name");
+    if (chosen != std::string::npos) key.replace(chosen, 9, ".<name>");
     const bool has_default = setting.origin == "default" || key == "version";
     rows[key] = Row{EnvironmentOf(key), has_default ? setting.value : ""};
   }
@@ -91,7 +94,9 @@ TEST(ConfigurationPage, HasEveryOptionOfThePublisherAndNoOther) {
 
 TEST(ConfigurationPage, HasEveryOptionOfTheSubscriberAndNoOther) {
   EXPECT_EQ(PageRows("Subscriber"),
-            CodeRows("version: 1\npostgres: {dsn: x}\nnats: {url: 'nats://h'}\ntables: [a]\n",
+            CodeRows("version: 1\npostgres: {dsn: x}\nnats: {url: 'nats://h'}\n"
+                     "tables:\n  - table: a\n    columns: {any_name: {conflict: greatest}}\n"
+                     "    rename: {any_name: b}\n    constants: {any_name: c}\n",
                      &LoadSubscriberConfig));
 }
 
