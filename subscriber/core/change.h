@@ -54,7 +54,8 @@ struct Change {
   uint64_t first_value = 0;          // index into ChangeSet::values; one per shape column
   const Shape* old_shape = nullptr;  // kMove: shape of the old key ...
   uint64_t first_old_value = 0;      // ... and its values
-  uint64_t key_offset = 0;           // key values, length-prefixed, in ChangeSet::text
+  uint64_t key_offset = 0;           // key values, length-prefixed, in ChangeSet::text; behind
+                                     // the source where the table's key has it
   uint32_t key_length = 0;
   const ReceivedMessage* message = nullptr;
   Lsn position;           // of its transaction

@@ -25,6 +25,7 @@ std::string KeyList(const TargetTable& table) {
   std::vector<std::string> names;
   for (int column : table.key)
     names.push_back(SqlIdentifier(table.columns[static_cast<size_t>(column)].name));
+  if (table.key_has_source) names.push_back("_source");
   return absl::StrJoin(names, ", ");
 }
 
@@ -34,6 +35,8 @@ std::string KeysEqual(const TargetTable& table, const std::string& left, const s
     const std::string name = SqlIdentifier(table.columns[static_cast<size_t>(column)].name);
     terms.push_back(absl::StrFormat("%s.%s = %s.%s", left, name, right, name));
   }
+  if (table.key_has_source)
+    terms.push_back(absl::StrFormat("%s._source = %s._source", left, right));
   return absl::StrJoin(terms, " AND ");
 }
 
@@ -129,6 +132,7 @@ std::string SqlTable(const TargetTable& table) {
 
 std::string TombstoneKey(const TargetTable& table, const std::string& alias) {
   std::vector<std::string> parts;
+  if (table.key_has_source) parts.push_back(alias + "._source");
   for (int index : table.key) {
     const TargetColumn& column = table.columns[static_cast<size_t>(index)];
     const std::string name = alias + "." + SqlIdentifier(column.name);
@@ -276,6 +280,7 @@ RowStatement MoveRow(const TargetTable& table, const Shape& shape) {
     old_terms.push_back(absl::StrFormat("o.%s = $%d", SqlIdentifier(column.name),
                                         statement.parameter_types.size()));
   }
+  if (table.key_has_source) old_terms.push_back("o._source = s._source");
   const bool overriding =
       std::any_of(table.columns.begin(), table.columns.end(),
                   [](const TargetColumn& column) { return column.identity_always; });

@@ -27,6 +27,9 @@
 // would leave a zombie. pg_target therefore takes a shared advisory lock per table for inserts and
 // an exclusive one when deletes are in the batch, before the first statement (its snapshot).
 //
+// Where the key has _source (identity: per-source) it is part of every key that is compared here,
+// and of the tombstones' keys: a source finds its own rows only.
+//
 // Compared sources use COLLATE "C": the database's collation must not decide who wins.
 // Thread: any. Pure.
 #ifndef PMOVES_SUBSCRIBER_CORE_MERGE_SQL_H_
@@ -43,8 +46,8 @@ std::string SqlIdentifier(std::string_view name);
 std::string SqlLiteral(std::string_view text);
 // "schema"."table"
 std::string SqlTable(const TargetTable& table);
-// The tombstone key of the row called `alias`: jsonb array text of the key columns in canonical
-// form.
+// The tombstone key of the row called `alias`: jsonb array text of _source where the key has it,
+// and the key columns in canonical form.
 std::string TombstoneKey(const TargetTable& table, const std::string& alias);
 
 // Temporary table for rows of a shape: the written columns as c0.., then source, committed,

@@ -189,6 +189,16 @@ absl::Status RowDecoder::AppendValues(std::span<const proto::RawColumn> columns,
 absl::Status RowDecoder::SetKey(const Shape& shape, const TargetTable& table, uint64_t first_value,
                                 Change* change, ChangeSet* out) {
   change->key_offset = out->text.size();
+  const auto append_length = [out](size_t length) {
+    const uint32_t bytes = static_cast<uint32_t>(length);
+    char text[sizeof(bytes)];
+    std::memcpy(text, &bytes, sizeof(bytes));
+    out->text.append(text, sizeof(text));
+  };
+  if (table.key_has_source) {
+    append_length(change->source->size());
+    out->text += *change->source;
+  }
   for (size_t i = 0; i < shape.key.size(); ++i) {
     const Value value = out->values[first_value + static_cast<size_t>(shape.key[i])];
     if (value.is_null) {
@@ -196,9 +206,7 @@ absl::Status RowDecoder::SetKey(const Shape& shape, const TargetTable& table, ui
           absl::StrFormat("key column \"%s\" of %s is null",
                           table.columns[static_cast<size_t>(table.key[i])].name, table.Name()));
     }
-    char length[sizeof(uint32_t)];
-    std::memcpy(length, &value.length, sizeof(length));
-    out->text.append(length, sizeof(length));
+    append_length(value.length);
     out->text.append(out->text, value.offset, value.length);
   }
   change->key_length = static_cast<uint32_t>(out->text.size() - change->key_offset);

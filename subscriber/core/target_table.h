@@ -75,6 +75,7 @@ struct TargetTable {
   std::vector<TargetColumn> columns;  // in attnum order, without the inline columns _source,
                                       // _source_updated_at, _sync_version
   std::vector<int> key;               // indexes of the key columns, in index order
+  bool key_has_source = false;        // the primary key is _source and these: Identity::kPerSource
   OnError on_error = OnError::kRow;
   TablePolicy policy;
   std::vector<std::string> sources;  // who may write it; empty: everybody

@@ -4,13 +4,17 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "subscriber/core/merge_sql.h"
 
 namespace pmoves {
 namespace {
 
 constexpr const char kTableSql[] = R"sql(
 SELECT c.oid, c.relkind, row_security_active(c.oid),
-  (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN ('_source', '_source_updated_at', '_sync_version') AND NOT attisdropped)
+  (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN ('_source', '_source_updated_at', '_sync_version') AND NOT attisdropped),
+  EXISTS (SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])
+          WHERE i.indrelid = c.oid AND i.indisprimary AND a.attname = '_source'),
+  (SELECT conname FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)sql";
 
 constexpr const char kColumnsSql[] = R"sql(
@@ -31,6 +35,30 @@ TargetColumn::KeyText KeyTextOf(std::string_view base_type) {
   return TargetColumn::KeyText::kPlain;
 }
 
+// identity: per-source and a primary key with _source go together. `constraint`: the primary key's
+// name, or empty.
+absl::Status CheckIdentity(const TargetTable& table, const std::string& constraint) {
+  const bool per_source = table.policy.identity == Identity::kPerSource;
+  if (per_source == table.key_has_source) return absl::OkStatus();
+  std::string key = per_source ? "_source" : "";
+  for (int column : table.key) {
+    const std::string name = SqlIdentifier(table.columns[static_cast<size_t>(column)].name);
+    key += (key.empty() ? "" : ", ") + name;
+  }
+  const std::string drop =
+      constraint.empty() ? "" : absl::StrFormat("DROP CONSTRAINT %s, ", SqlIdentifier(constraint));
+  const std::string statement =
+      absl::StrFormat("ALTER TABLE %s %sADD PRIMARY KEY (%s)", SqlTable(table), drop, key);
+  return absl::FailedPreconditionError(
+      per_source
+          ? absl::StrFormat("table %s is configured with identity: per-source, so its primary key "
+                            "must have _source, or rows of two sources would meet; %s",
+                            table.Name(), statement)
+          : absl::StrFormat("the primary key of table %s has _source, so each source has rows of "
+                            "its own; configure it with identity: per-source, or %s",
+                            table.Name(), statement));
+}
+
 }  // namespace
 
 absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::string_view table) {
@@ -48,7 +76,8 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
   ASSIGN_OR_RETURN(std::unique_ptr<TargetTable> loaded, Load(*config));
   Entry& entry = entries_[name];
   if (entry.table == nullptr || entry.table->oid != loaded->oid ||
-      entry.table->columns != loaded->columns || entry.table->key != loaded->key) {
+      entry.table->columns != loaded->columns || entry.table->key != loaded->key ||
+      entry.table->key_has_source != loaded->key_has_source) {
     if (entry.table != nullptr) ++generation_;
     entry.table = loaded.get();
     owned_.push_back(std::move(loaded));
@@ -92,6 +121,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConf
   table->on_error = config.on_error;
   table->policy = config.policy;
   table->sources = config.sources;
+  table->key_has_source = rows.Bool(0, 4);
   const std::string oid = rows.String(0, 0);
   ASSIGN_OR_RETURN(PgRows columns, connection_.Execute(kColumnsSql, {PgParam(oid)}));
   std::vector<std::pair<int64_t, int>> key;
@@ -114,6 +144,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConf
         "table %s has no primary key in the centre (or a deferrable one); changes are merged by it",
         display));
   }
+  RETURN_IF_ERROR(CheckIdentity(*table, rows.IsNull(0, 5) ? "" : rows.String(0, 5)));
   return table;
 }
 

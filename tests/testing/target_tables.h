@@ -28,6 +28,14 @@ inline TargetTable JobsTable() {
   return table;
 }
 
+// The same with identity: per-source.
+inline TargetTable OwnJobsTable() {
+  TargetTable table = JobsTable();
+  table.key_has_source = true;
+  table.policy.identity = Identity::kPerSource;
+  return table;
+}
+
 // Adds changes to a set as the row decoder would.
 class ChangeBuilder {
  public:
@@ -53,10 +61,9 @@ class ChangeBuilder {
         if (value.has_value()) set_->text += *value;
         set_->values.push_back(stored);
       }
-      const uint32_t length = static_cast<uint32_t>(values[0]->size());
       change.key_offset = set_->text.size();
-      set_->text.append(reinterpret_cast<const char*>(&length), sizeof(length));
-      set_->text += *values[0];
+      if (table_->key_has_source) AppendKeyPart(source);
+      AppendKeyPart(*values[0]);
       change.key_length = static_cast<uint32_t>(set_->text.size() - change.key_offset);
     }
     set_->changes.push_back(change);
@@ -75,6 +82,11 @@ class ChangeBuilder {
   }
 
  private:
+  void AppendKeyPart(const std::string& part) {
+    const uint32_t length = static_cast<uint32_t>(part.size());
+    set_->text.append(reinterpret_cast<const char*>(&length), sizeof(length));
+    set_->text += part;
+  }
   static const std::string* Intern(const std::string& source) {
     static std::vector<std::unique_ptr<std::string>> names;
     for (const auto& name : names) {

@@ -122,6 +122,14 @@ TEST_F(BatchTest, GroupsAreSortedByKeySoThatWorkersLockInOneOrder) {
   EXPECT_EQ(order, "1359");
 }
 
+TEST_F(BatchTest, EqualKeysOfTwoSourcesAreTwoRowsWhereIdentityIsPerSource) {
+  table_ = OwnJobsTable();
+  build_.Whole("a", 1, "1", "of a");
+  build_.Whole("b", 2, "1", "of b");
+  build_.Delete("b", 3, "1");
+  EXPECT_EQ(Plan(), "D 1@3b, W 1/of a/out@1a");
+}
+
 // The centre as a plain model: last-write-wins per row with tombstones, one change at a time.
 struct Model {
   struct Row {

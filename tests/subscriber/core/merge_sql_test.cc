@@ -74,6 +74,20 @@ std::string AllStatements() {
        UpsertFromStage(odd, odd_all, "pmoves_stage_3", Tombstones::kSome));
   row("odd: delete row", DeleteRow(odd, odd_key));
   row("odd: move row", MoveRow(odd, odd.Intern({0, 1, 2})));
+
+  TargetTable own = OwnJobsTable();
+  const Shape& own_all = own.Intern({0, 1, 2});
+  const Shape& own_key = own.Intern({0});
+  text("own: upsert from stage",
+       UpsertFromStage(own, own_all, "pmoves_stage_4", Tombstones::kSome));
+  text("own: delete from stage", DeleteFromStage(own, own_key, "pmoves_stage_5"));
+  row("own: upsert row", UpsertRow(own, own_all));
+  row("own: delete row", DeleteRow(own, own_key));
+  row("own: partial row", PartialRow(own, own.Intern({0, 1})));
+  row("own: move row", MoveRow(own, own.Intern({0, 1})));
+  row("own: is hidden", IsHidden(own));
+  row("own: truncate own rows", TruncateOwnRows(own));
+  row("own: truncate all", TruncateAll(own));
   return out.str();
 }
 

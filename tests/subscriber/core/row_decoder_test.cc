@@ -117,6 +117,23 @@ TEST_F(RowDecoderTest, AMessageWithoutTheKeyIsRefusedWhole) {
   EXPECT_TRUE(set_.values.empty());
 }
 
+TEST_F(RowDecoderTest, TheKeyOfARowOfItsSourceHasTheSource) {
+  const std::string insert = std::string(R"("operation":"INSERT",)") + kTime +
+                             R"("data":[{"id":1,"status":"a","output":null}])";
+  ASSERT_THAT(Decode(insert), IsOk());
+  table_ = OwnJobsTable();
+  decoder_ = RowDecoder();
+  ASSERT_THAT(Decode(insert), IsOk());
+  EXPECT_EQ(std::string(set_.Key(set_.changes[0])), std::string("\1\0\0\0"
+                                                                "1",
+                                                                5));
+  EXPECT_EQ(std::string(set_.Key(set_.changes[1])), std::string("\4\0\0\0"
+                                                                "edge"
+                                                                "\1\0\0\0"
+                                                                "1",
+                                                                13));
+}
+
 TEST_F(RowDecoderTest, ByteaGetsItsPrefixBackUnlessItHasOne) {
   table_.columns[1].is_bytea = true;
   ASSERT_THAT(
