@@ -60,6 +60,8 @@ absl::Status PgTarget::Begin() {
   locks_.clear();
   new_stages_.clear();
   dirty_stages_.clear();
+  for (const std::string& name : orphans_) (void)connection_.Execute("DEALLOCATE " + name);
+  orphans_.clear();
   return connection_.Execute("BEGIN").status();
 }
 
@@ -81,7 +83,19 @@ void PgTarget::Rollback() {
 
 void PgTarget::ForgetUncommittedStages() {
   for (auto it = stages_.begin(); it != stages_.end();) {
-    it = new_stages_.count(it->second) > 0 ? stages_.erase(it) : std::next(it);
+    if (new_stages_.count(it->second) == 0) {
+      ++it;
+      continue;
+    }
+    // Prepared statements outlive the rollback and name the stage that does not.
+    for (StatementKind kind : {StatementKind::kStageUpsert, StatementKind::kStageUpsertNoTombstones,
+                               StatementKind::kStageDelete}) {
+      const auto prepared = prepared_.find({it->first.first, kind, it->first.second});
+      if (prepared == prepared_.end()) continue;
+      orphans_.push_back(prepared->second);
+      prepared_.erase(prepared);
+    }
+    it = stages_.erase(it);
   }
   new_stages_.clear();
 }

@@ -126,6 +126,7 @@ class PgTarget {
 
   PgConnection& connection_;
   std::map<StatementKey, std::string> prepared_;
+  std::vector<std::string> orphans_;  // prepared for a stage that was rolled back
   std::map<std::pair<const TargetTable*, int>, std::string>
       stages_;                          // existing temporary tables, by table and shape
   std::set<std::string> new_stages_;    // made in this transaction: gone if it rolls back
