@@ -83,6 +83,8 @@ ReactionRow ReactionTo(const absl::Status& status) {
       return {Reaction::kRetry, "the batch must be run again"};
     case absl::StatusCode::kInvalidArgument:
       return {Reaction::kSplit, "the content is malformed or refused; see the reason"};
+    case absl::StatusCode::kNotFound:
+      return {Reaction::kSplit, "the centre lacks the row that the update needs"};
     case absl::StatusCode::kFailedPrecondition:
       return {Reaction::kBlock, "the centre is not as the change needs it; see the reason"};
     case absl::StatusCode::kCancelled:

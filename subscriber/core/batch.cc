@@ -92,7 +92,9 @@ class Planner {
     const Effect other{&change, change.kind, change.shape, change.first_value};
     const Effect& top = newer ? other : *effect;  // a partial update
     const Effect& base = newer ? *effect : other;
-    if (base.kind == ChangeKind::kDelete) return false;
+    if (base.kind == ChangeKind::kDelete || *base.change->source != *top.change->source) {
+      return false;
+    }
     *effect = Overlay(base, top);
     return true;
   }

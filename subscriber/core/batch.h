@@ -5,10 +5,10 @@
 // Postgres refuses to touch a row twice in one INSERT ... ON CONFLICT, so the changes of a key are
 // collapsed first:
 //   - a newer whole row or delete replaces whatever is older;
-//   - a newer partial update is laid over an older whole row or partial update (that is the row
-//     which the source has);
-//   - whatever cannot be expressed so (a partial update over a delete, a truncate, a move of a key)
-//     starts a new step. Steps run in order.
+//   - a newer partial update is laid over an older whole row or partial update of the same source
+//     (that is the row which the source has);
+//   - whatever cannot be expressed so (a partial update over a delete or over another source's row,
+//     a truncate, a move of a key) starts a new step. Steps run in order.
 // "Newer" is (hlc, source), never arrival: the plan of a set of changes is the same in whatever
 // order they came (promise C1). With registers one source's changes of a key are a unit: they are
 // collapsed only where the register cannot tell, else the n-th goes into the n-th round. A replaced

@@ -12,16 +12,34 @@
 namespace pmoves {
 namespace {
 
-const char* ReasonOf(const absl::Status& why) {
+constexpr const char kReasonPayload[] = "pmoves/reason";
+
+absl::Status WithReason(absl::Status status, std::string_view reason) {
+  status.SetPayload(kReasonPayload, absl::Cord(absl::string_view(reason.data(), reason.size())));
+  return status;
+}
+
+}  // namespace
+
+absl::Status NeedsWholeRow(std::string_view reason, const TargetTable& table) {
+  const char* const found =
+      reason == kUpdateMissing ? "the centre has no such row" : "the row is another source's";
+  return WithReason(absl::NotFoundError(absl::StrFormat(
+                        "%s: %s in %s, and the update does not carry its unchanged TOASTed columns",
+                        reason, found, table.Name())),
+                    reason);
+}
+
+std::string ReasonOf(const absl::Status& why) {
+  if (const auto reason = why.GetPayload(kReasonPayload); reason.has_value()) {
+    return std::string(*reason);
+  }
   const std::string sql_state = SqlStateOf(why);
   if (sql_state.substr(0, 2) == "23") return "constraint";
   if (sql_state.substr(0, 2) == "22") return "value";
   if (!sql_state.empty()) return "refused";
-  if (why.code() == absl::StatusCode::kNotFound) return "missing_row";
   return "malformed";
 }
-
-}  // namespace
 
 std::string DeadLetter::Identity() const {
   if (whole_message) {

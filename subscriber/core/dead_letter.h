@@ -30,8 +30,9 @@ struct DeadLetter {
   int64_t commit_us = 0;
   uint64_t sequence = 0;
   std::string subject;
-  std::string reason;  // a short stable word: constraint, value, missing_row, malformed,
-                       // not_configured, forged, not_allowed
+  std::string reason;  // a short stable word: constraint, value, refused, update_missing,
+                       // update_incomplete, malformed, not_configured, forged, not_allowed,
+                       // transaction
   std::string sql_state;
   std::string message;  // for people
   std::string payload;
@@ -39,6 +40,17 @@ struct DeadLetter {
   // Equal for the same change however often it is redelivered.
   std::string Identity() const;
 };
+
+// Reasons of a partial update that finds no row to lay itself over, by the names that PostgreSQL
+// gives such conflicts.
+inline constexpr std::string_view kUpdateMissing = "update_missing";  // the centre has no such row
+inline constexpr std::string_view kUpdateIncomplete =
+    "update_incomplete";  // the row is another source's
+
+// kNotFound, with one of the reasons above.
+absl::Status NeedsWholeRow(std::string_view reason, const TargetTable& table);
+// The stable word for a change that failed with `why`.
+std::string ReasonOf(const absl::Status& why);
 
 // Can a text column hold it? UTF-8 without NUL.
 bool IsStorableText(std::string_view text);

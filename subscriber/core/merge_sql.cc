@@ -247,9 +247,10 @@ RowStatement DeleteRow(const TargetTable& table, const Shape& shape) {
 RowStatement PartialRow(const TargetTable& table, const Shape& shape) {
   RowStatement statement;
   const std::string row = ParameterRow(table, shape, &statement.parameter_types);
-  statement.sql = absl::StrFormat("UPDATE %s AS t SET %s FROM %s WHERE %s AND %s", SqlTable(table),
-                                  Assignments(table, shape, "s"), row, KeysEqual(table, "t", "s"),
-                                  CompareVersions("t", "<", "s"));
+  statement.sql = absl::StrFormat(
+      "UPDATE %s AS t SET %s FROM %s WHERE %s AND t._source = s._source AND t._sync_version < "
+      "s._sync_version",
+      SqlTable(table), Assignments(table, shape, "s"), row, KeysEqual(table, "t", "s"));
   return statement;
 }
 
@@ -285,8 +286,9 @@ RowStatement MoveRow(const TargetTable& table, const Shape& shape) {
       std::any_of(table.columns.begin(), table.columns.end(),
                   [](const TargetColumn& column) { return column.identity_always; });
   statement.sql = absl::StrFormat(
-      "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s JOIN %s o ON %s WHERE %s ON CONFLICT (%s) DO "
-      "UPDATE SET %s WHERE %s",
+      "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s JOIN %s o ON %s AND o._source = s._source "
+      "WHERE "
+      "%s ON CONFLICT (%s) DO UPDATE SET %s WHERE %s",
       SqlTable(table), absl::StrJoin(names, ", "), overriding ? " OVERRIDING SYSTEM VALUE" : "",
       absl::StrJoin(values, ", "), row, SqlTable(table), absl::StrJoin(old_terms, " AND "),
       NotBuried(table), KeyList(table), absl::StrJoin(sets, ", "),
@@ -294,17 +296,21 @@ RowStatement MoveRow(const TargetTable& table, const Shape& shape) {
   return statement;
 }
 
-RowStatement IsHidden(const TargetTable& table) {
+RowStatement WhyUntouched(const TargetTable& table) {
   RowStatement statement;
   std::vector<std::string> items = {ParameterKey(table, &statement.parameter_types)};
   statement.parameter_types.push_back(kTextOid);
   items.push_back(absl::StrFormat("$%d AS _source", statement.parameter_types.size()));
   statement.parameter_types.push_back(kInt8Oid);
   items.push_back(absl::StrFormat("$%d AS _sync_version", statement.parameter_types.size()));
+  const std::string same_row = absl::StrFormat("EXISTS (SELECT 1 FROM %s t WHERE %s",
+                                               SqlTable(table), KeysEqual(table, "t", "s"));
   statement.sql = absl::StrFormat(
-      "SELECT EXISTS (SELECT 1 FROM %s t WHERE %s AND %s) OR NOT (%s) FROM (SELECT %s) s",
-      SqlTable(table), KeysEqual(table, "t", "s"), CompareVersions("t", ">=", "s"),
-      NotBuried(table), absl::StrJoin(items, ", "));
+      "SELECT CASE WHEN %s AND %s) OR NOT (%s) THEN 'hidden' WHEN %s) THEN 'update_incomplete' "
+      "ELSE "
+      "'update_missing' END FROM (SELECT %s) s",
+      same_row, CompareVersions("t", ">=", "s"), NotBuried(table), same_row,
+      absl::StrJoin(items, ", "));
   return statement;
 }
 

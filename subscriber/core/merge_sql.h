@@ -11,10 +11,13 @@
 //     unless a tombstone is newer.
 //   - deletes: a tombstone for every key (a late older insert must stay dead), then the row goes if
 //     it is older.
-//   - partial updates: UPDATE ... WHERE the row's version is older. Zero rows mean "hidden by a
-//     newer one" or "missing": pg_target asks which.
-//   - moves: INSERT under the new key, columns that did not travel come from the row under the old
-//     key; then a delete of the old key.
+//   - partial updates: UPDATE ... WHERE the row is this source's own and older: the columns that
+//   did
+//     not travel must be those of the same source, or the row would be one that nobody ever had.
+//     Zero rows mean "hidden by a newer one", "missing" or "another source's": pg_target asks
+//     which.
+//   - moves: INSERT under the new key, columns that did not travel come from the source's own row
+//     under the old key; then a delete of the old key.
 //   - truncate, own-rows: this source's rows leave, each with a tombstone just above the ROW's
 //     version, so that an older write of another source stays dead and a newer one lives, whichever
 //     comes first. all: every older row leaves, with tombstones of the truncate's version.
@@ -89,10 +92,10 @@ std::string ParameterKey(const TargetTable& table, std::vector<uint32_t>* types)
 // The rows of a stage with the target's names, as s.
 std::string StageRow(const TargetTable& table, const Shape& shape, const std::string& stage);
 
-// Parameters: the key columns, source, version (bigint). One row, one column: true when the row or
-// a tombstone is at least as new (the change is hidden), false when there is neither (the row is
-// missing).
-RowStatement IsHidden(const TargetTable& table);
+// Why a partial update or a move changed nothing. Parameters: the key columns, source, version
+// (bigint). One row, one column: "hidden" when the row or a tombstone is at least as new,
+// "update_incomplete" when the row is another source's, "update_missing" when there is neither.
+RowStatement WhyUntouched(const TargetTable& table);
 // Parameters: source, committed, version.
 RowStatement TruncateOwnRows(const TargetTable& table);
 RowStatement TruncateAll(const TargetTable& table);

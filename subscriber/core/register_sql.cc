@@ -260,15 +260,16 @@ RowStatement RegisterMove(const TargetTable& table, const Shape& shape) {
   return statement;
 }
 
-RowStatement RegisterIsHidden(const TargetTable& table) {
+RowStatement RegisterWhyUntouched(const TargetTable& table) {
   RowStatement statement;
   const std::string key = ParameterKey(table, &statement.parameter_types);
   statement.parameter_types.push_back(kTextOid);
   const size_t source = statement.parameter_types.size();
   statement.parameter_types.push_back(kInt8Oid);
   statement.sql = absl::StrFormat(
-      "SELECT EXISTS (SELECT 1 FROM pmoves_sync.register g WHERE g.relation = %s AND g.key = %s "
-      "AND g.source = $%d AND g.version >= $%d) FROM (SELECT %s) s",
+      "SELECT CASE WHEN EXISTS (SELECT 1 FROM pmoves_sync.register g WHERE g.relation = %s AND "
+      "g.key = %s AND g.source = $%d AND g.version >= $%d) THEN 'hidden' ELSE 'update_missing' END "
+      "FROM (SELECT %s) s",
       SqlLiteral(table.Name()), TombstoneKey(table, "s"), source, source + 1, key);
   return statement;
 }

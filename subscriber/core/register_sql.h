@@ -50,7 +50,7 @@ RowStatement RegisterDelete(const TargetTable& table, const Shape& shape);
 RowStatement RegisterPartial(const TargetTable& table, const Shape& shape);
 // A new register under the new key with the columns that did not travel from the old one.
 RowStatement RegisterMove(const TargetTable& table, const Shape& shape);
-RowStatement RegisterIsHidden(const TargetTable& table);
+RowStatement RegisterWhyUntouched(const TargetTable& table);
 // Parameters: source, committed, version. own-rows: the source's live registers count as deleted.
 RowStatement RegisterTruncate(const TargetTable& table);
 

@@ -49,7 +49,7 @@ struct TargetColumn {
   uint32_t type_oid = 0;  // without the modifier
   bool is_bytea = false;  // wal2json leaves \x out: it is put back
   std::string default_sql = {};  // DEFAULT of the column, as SQL; empty: none
-  bool generated = false;   // GENERATED ALWAYS AS (...) STORED: computed here, never written
+  bool generated = false;        // GENERATED ALWAYS AS (...) STORED: computed here, never written
   bool identity_always =
       false;  // GENERATED ALWAYS AS IDENTITY: needs OVERRIDING SYSTEM VALUE, cannot be updated
   // How the column's value becomes canonical text for a tombstone's key: equal values must give

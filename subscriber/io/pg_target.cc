@@ -226,8 +226,8 @@ RowStatement PgTarget::StatementOf(StatementKind kind, const TargetTable& table,
       return PartialRow(table, *shape);
     case StatementKind::kMove:
       return MoveRow(table, *shape);
-    case StatementKind::kIsHidden:
-      return IsHidden(table);
+    case StatementKind::kWhyUntouched:
+      return WhyUntouched(table);
     case StatementKind::kTruncate:
       return table.policy.truncate == TruncatePolicy::kAll ? TruncateAll(table)
                                                            : TruncateOwnRows(table);
@@ -301,20 +301,19 @@ absl::Status PgTarget::RunMove(const ChangeSet& set, const Effect& effect) {
 absl::Status PgTarget::RequireHidden(const ChangeSet& set, const Effect& effect) {
   const Change& change = *effect.change;
   ASSIGN_OR_RETURN(const std::string name,
-                   Prepare(StatementKind::kIsHidden, *change.table, nullptr));
+                   Prepare(StatementKind::kWhyUntouched, *change.table, nullptr));
   binder_.Clear();
   binder_.AddKey(set, *effect.shape, effect.first_value);
   binder_.Add(*change.source);
   binder_.Add(std::to_string(change.hlc.value));
   ASSIGN_OR_RETURN(const PgRows rows, RunPrepared(name));
-  if (rows.Bool(0, 0)) {
+  const std::string reason = rows.String(0, 0);
+  if (reason == "hidden") {
     ++hidden_;
     return absl::OkStatus();
   }
-  return absl::NotFoundError(
-      absl::StrFormat("update_missing: the centre has no such row in %s, and the update does not "
-                      "carry its unchanged TOASTed columns",
-                      change.table->Name()));
+  return NeedsWholeRow(reason == kUpdateMissing ? kUpdateMissing : kUpdateIncomplete,
+                       *change.table);
 }
 
 absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {

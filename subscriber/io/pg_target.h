@@ -86,7 +86,7 @@ class PgTarget {
     kDelete,
     kPartial,
     kMove,
-    kIsHidden,
+    kWhyUntouched,
     kTruncate,
     kStageUpsert,
     kStageUpsertNoTombstones,
@@ -105,7 +105,7 @@ class PgTarget {
                             std::vector<const Effect*>* untouched);
   absl::Status RunMove(const ChangeSet& set, const Effect& effect);
   absl::Status RunTruncate(const Effect& effect);
-  // kNotFound when the row that a partial update needs is not there.
+  // NeedsWholeRow() when the row that a partial update needs is not there, or is another source's.
   absl::Status RequireHidden(const ChangeSet& set, const Effect& effect);
   // Tables with registers: afterwards the rows of all touched keys are made from them.
   absl::Status BeginTouching();

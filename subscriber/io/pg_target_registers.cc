@@ -26,8 +26,8 @@ RowStatement PgTarget::RegisterStatementOf(StatementKind kind, const TargetTable
       return RegisterPartial(table, *shape);
     case StatementKind::kMove:
       return RegisterMove(table, *shape);
-    case StatementKind::kIsHidden:
-      return RegisterIsHidden(table);
+    case StatementKind::kWhyUntouched:
+      return RegisterWhyUntouched(table);
     case StatementKind::kTruncate:
       return RegisterTruncate(table);
     case StatementKind::kStageUpsert:

@@ -62,6 +62,7 @@ TEST(ReactionTest, FollowsFromTheCodeWhenTheServerGaveNoSqlState) {
            CodeCase{absl::UnknownError("x"), Reaction::kReconnect},
            CodeCase{absl::AbortedError("x"), Reaction::kRetry},
            CodeCase{absl::InvalidArgumentError("x"), Reaction::kSplit},
+           CodeCase{absl::NotFoundError("x"), Reaction::kSplit},
            CodeCase{absl::FailedPreconditionError("x"), Reaction::kBlock},
            CodeCase{absl::CancelledError("x"), Reaction::kStop},
            CodeCase{absl::InternalError("x"), Reaction::kBlock},

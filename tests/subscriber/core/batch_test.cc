@@ -89,8 +89,20 @@ TEST_F(BatchTest, APartialUpdateIsLaidOverTheWholeRowBelow) {
 
 TEST_F(BatchTest, AnOlderWholeRowSlipsUnderAPartialUpdate) {
   build_.Partial("a", 5, "1", "done");
-  build_.Whole("b", 1, "1", "new", "big");
+  build_.Whole("a", 1, "1", "new", "big");
   EXPECT_EQ(Plan(), "W 1/done/big@5a");
+}
+
+TEST_F(BatchTest, APartialUpdateIsNeverLaidOverARowOfAnotherSource) {
+  build_.Whole("b", 1, "1", "of b", "big of b");
+  build_.Partial("a", 5, "1", "of a");
+  build_.Partial("a", 5, "2", "of a");
+  build_.Whole("b", 1, "2", "of b", "big of b");
+  build_.Partial("a", 5, "3", "of a");
+  build_.Partial("b", 6, "3", "of b");
+  EXPECT_EQ(Plan(),
+            "W 1/of b/big of b@1b | P 1/of a@5a, P 2/of a@5a | "
+            "P 3/of a@5a, W 2/of b/big of b@1b | P 3/of b@6b");
 }
 
 TEST_F(BatchTest, PartialUpdatesJoin) {

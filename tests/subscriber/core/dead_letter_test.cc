@@ -50,6 +50,15 @@ TEST(DeadLetterTest, ARedeliveredChangeHasTheSameIdentity) {
   EXPECT_EQ(letter.table, "jobs");
 }
 
+TEST(DeadLetterTest, TheReasonIsAStableWord) {
+  const TargetTable table = JobsTable();
+  EXPECT_EQ(ReasonOf(NeedsWholeRow(kUpdateMissing, table)), "update_missing");
+  EXPECT_EQ(ReasonOf(NeedsWholeRow(kUpdateIncomplete, table)), "update_incomplete");
+  EXPECT_EQ(ReasonOf(WithSqlState(absl::UnknownError("no"), "22P02")), "value");
+  EXPECT_EQ(ReasonOf(WithSqlState(absl::UnknownError("no"), "54000")), "refused");
+  EXPECT_EQ(ReasonOf(absl::InvalidArgumentError("no")), "malformed");
+}
+
 TEST(DeadLetterTest, GarbageIsNamedBySequenceAndContent) {
   ReceivedMessage garbage = Group();
   const std::string first =

@@ -62,7 +62,7 @@ std::string AllStatements() {
   row("jobs: delete row", DeleteRow(jobs, key));
   row("jobs: partial row", PartialRow(jobs, some));
   row("jobs: move row", MoveRow(jobs, some));
-  row("jobs: is hidden", IsHidden(jobs));
+  row("jobs: why untouched", WhyUntouched(jobs));
   row("jobs: truncate own rows", TruncateOwnRows(jobs));
   row("jobs: truncate all", TruncateAll(jobs));
 
@@ -85,7 +85,7 @@ std::string AllStatements() {
   row("own: delete row", DeleteRow(own, own_key));
   row("own: partial row", PartialRow(own, own.Intern({0, 1})));
   row("own: move row", MoveRow(own, own.Intern({0, 1})));
-  row("own: is hidden", IsHidden(own));
+  row("own: why untouched", WhyUntouched(own));
   row("own: truncate own rows", TruncateOwnRows(own));
   row("own: truncate all", TruncateAll(own));
   return out.str();

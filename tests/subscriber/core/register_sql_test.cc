@@ -57,7 +57,7 @@ std::string Statements() {
   text("delete row", RegisterDelete(plain, key).sql);
   text("partial row", RegisterPartial(plain, some).sql);
   text("move row", RegisterMove(plain, some).sql);
-  text("is hidden", RegisterIsHidden(plain).sql);
+  text("why untouched", RegisterWhyUntouched(plain).sql);
   text("truncate own rows", RegisterTruncate(plain).sql);
   text("adopt rows", AdoptRows(plain));
   text("first-write-wins", Recompute(plain));
