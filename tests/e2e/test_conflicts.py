@@ -1,0 +1,132 @@
+"""Conflict rules end to end: three edges write the same rows, the centre shows what the rules say."""
+
+from harness import Fleet, wait_until
+
+SOURCES = ["jetson-01", "jetson-02", "jetson-03"]
+
+JOBS = """
+CREATE TABLE jobs (
+  id int PRIMARY KEY, status text NOT NULL, worker_id text, note text,
+  _source_updated_at timestamptz NOT NULL DEFAULT now(), last_seen_at timestamptz, parts_done int)"""
+PLAIN = "CREATE TABLE notes (id int PRIMARY KEY, body text)"
+
+RUNNING_WINS = {
+    "table": "jobs",
+    "columns": {
+        "status": {"conflict": "value-priority", "values": ["running"], "group": ["worker_id"]},
+        "last_seen_at": {"conflict": "greatest"},
+        "parts_done": {"conflict": "sum-of-sources"},
+    },
+}
+
+
+def three_edges(schema, tables, rules):
+    fleet = Fleet()
+    try:
+        fleet.create(fleet.centre.db, schema)
+        for source in SOURCES:
+            fleet.add_edge(source, schema=schema, tables=tables)
+        fleet.centre.add_subscriber(rules)
+        return fleet.start()
+    except BaseException:
+        fleet.close()
+        raise
+
+
+def row(fleet, sql):
+    rows = fleet.centre.db.query(sql)
+    assert len(rows) <= 1
+    return rows[0] if rows else None
+
+
+def test_running_wins_while_an_edge_reports_it_otherwise_the_last_write():
+    jobs = JOBS.replace("_source_updated_at", "updated_at")
+    with three_edges(jobs, ["jobs"], [RUNNING_WINS]) as fleet:
+        one, two, three = (edge.db for edge in fleet.edges)
+
+        def write(db, status, worker, parts, seen="2026-11-22 10:00+00"):
+            db.execute("INSERT INTO jobs (id, status, worker_id, note, last_seen_at, parts_done) VALUES (1, %s, %s, %s, %s, %s) "
+                       "ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, worker_id = EXCLUDED.worker_id, note = "
+                       "EXCLUDED.note, last_seen_at = EXCLUDED.last_seen_at, parts_done = EXCLUDED.parts_done, updated_at = now()",
+                       (status, worker, f"{status} by {worker}", seen, parts))
+            fleet.wait_caught_up()
+
+        look = "SELECT status, worker_id, note, parts_done, last_seen_at::text FROM jobs"
+        write(one, "queued", "w1", 1)
+        assert row(fleet, look)[:4] == ("queued", "w1", "queued by w1", 1)
+        write(two, "running", "w2", 10, "2026-11-22 12:00+00")
+        write(three, "queued", "w3", 100)
+        # status and worker are those of the edge that runs it, the rest is the newest row's
+        assert row(fleet, look) == ("running", "w2", "queued by w3", 111, "2026-11-22 12:00:00+00")
+        write(three, "running", "w3", 100)
+        assert row(fleet, look)[:2] == ("running", "w3"), "of two that run it the newest"
+        write(three, "done", "w3", 200)
+        assert row(fleet, look)[:2] == ("running", "w2"), "the other one still runs it"
+        write(two, "done", "w2", 20)
+        assert row(fleet, look) == ("done", "w2", "done by w2", 221, "2026-11-22 10:00:00+00")
+        assert fleet.centre.dead_letters() == []
+
+
+def test_one_edge_alone_is_shown_as_it_is_under_running_wins():
+    """The literal reading of the rule leaves a finished job running for ever."""
+    jobs = JOBS.replace("_source_updated_at", "updated_at")
+    with three_edges(jobs, ["jobs"], [RUNNING_WINS]) as fleet:
+        edge = fleet.edges[0].db
+        edge.execute("INSERT INTO jobs (id, status, worker_id, parts_done) VALUES (1, 'running', 'w1', 5)")
+        edge.execute("UPDATE jobs SET status = 'done', parts_done = 3")
+        edge.execute("INSERT INTO jobs (id, status) VALUES (2, 'running')")
+        edge.execute("DELETE FROM jobs WHERE id = 2")
+        fleet.wait_caught_up()
+        assert fleet.centre.db.query("SELECT id, status, parts_done FROM jobs") == [(1, "done", 3)]
+
+
+def test_last_write_wins_by_the_users_own_stamp():
+    """The rule that the services rely on: of several edges the newest _source_updated_at wins, whatever arrives last."""
+    schema = "CREATE TABLE jobs (id int PRIMARY KEY, status text NOT NULL, updated_at timestamptz NOT NULL)"
+    rule = {"table": "jobs", "version": "column:updated_at"}
+    with three_edges(schema, ["jobs"], [rule]) as fleet:
+        write = ("INSERT INTO jobs VALUES (1, %s, %s) ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, "
+                 "updated_at = EXCLUDED.updated_at")
+        for edge, status, stamp in zip(fleet.edges, ["middle", "newest", "oldest"], ["10:05", "10:09", "10:01"]):
+            edge.db.execute(write, (status, f"2026-11-22 {stamp}+00"))
+            fleet.wait_caught_up()
+        assert fleet.centre.db.query("SELECT status, _source FROM jobs") == [("newest", "jetson-02")]
+        # an edge's own later commit counts after its earlier one, also with an older stamp
+        fleet.edges[1].db.execute(write, ("set back", "2026-11-22 10:02+00"))
+        fleet.wait_caught_up()
+        assert fleet.centre.db.query("SELECT status, _source FROM jobs") == [("set back", "jetson-02")]
+
+
+def test_truncate_on_one_edge_leaves_the_rows_of_the_others():
+    for rule in ({"table": "notes"}, {"table": "notes", "delete": "own-only"}):
+        with three_edges(PLAIN, ["notes"], [rule]) as fleet:
+            for number, edge in enumerate(fleet.edges):
+                edge.db.execute(f"INSERT INTO notes SELECT {number} * 100 + g, 'x' FROM generate_series(1, 50) g")
+            fleet.wait_caught_up()
+            assert fleet.centre.db.value("SELECT count(*) FROM notes") == 150
+            fleet.edges[0].db.execute("TRUNCATE notes")
+            fleet.wait_caught_up()
+            left = fleet.centre.db.query("SELECT _source, count(*) FROM notes GROUP BY 1 ORDER BY 1")
+            assert left == [("jetson-02", 50), ("jetson-03", 50)], rule
+            fleet.edges[0].db.execute("INSERT INTO notes VALUES (1, 'again')")
+            fleet.wait_caught_up()
+            assert fleet.centre.db.value("SELECT body FROM notes WHERE id = 1") == "again", rule
+
+
+def test_a_late_older_update_brings_no_deleted_row_back_and_a_key_lives_after_it_is_inserted_again():
+    # first-write-wins: the second edge has reported the key ever since, the first one began anew
+    for rule, shown in (({"table": "notes"}, "again"), ({"table": "notes", "conflict": "first-write-wins"}, "late")):
+        with three_edges(PLAIN, ["notes"], [rule]) as fleet:
+            one, two, _ = fleet.edges
+            one.db.execute("INSERT INTO notes VALUES (1, 'one')")
+            fleet.wait_caught_up()
+            two.publisher.terminate()
+            two.db.execute("INSERT INTO notes VALUES (1, 'late')")          # committed first, arrives last
+            one.db.execute("DELETE FROM notes WHERE id = 1")
+            wait_until(lambda: fleet.centre.db.value("SELECT count(*) FROM notes") == 0, 30, "the delete arrives", fleet.diagnose)
+            two.publisher.start()
+            fleet.wait_caught_up()
+            assert fleet.centre.db.value("SELECT count(*) FROM notes") == 0, rule
+            one.db.execute("INSERT INTO notes VALUES (1, 'again')")
+            fleet.wait_caught_up()
+            assert fleet.centre.db.value("SELECT body FROM notes WHERE id = 1") == shown, rule
