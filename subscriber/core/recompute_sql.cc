@@ -6,6 +6,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "subscriber/core/conflict_log_sql.h"
+#include "subscriber/core/json_sql.h"
 #include "subscriber/core/register_sql.h"
 #include "subscriber/core/rule_sql.h"
 
@@ -43,9 +45,9 @@ std::string Candidates(const TargetTable& table) {
       table.policy.on_delete == DeletePolicy::kUpdateWins ? "g.image_version > 0" : live;
   return absl::StrFormat(
       "SELECT g.key, g.source, g.version, g.first_version, g.image_version AS v, g.committed_at, "
-      "g.image, g.versions, g.peaks, %s AS live, %s AS counts FROM (SELECT DISTINCT key FROM "
-      "pg_temp.pmoves_touched WHERE relation = %s) k JOIN pmoves_sync.register g ON g.relation = "
-      "%s AND g.key = k.key",
+      "g.image, g.versions, g.peaks, k.sources, %s AS live, %s AS counts FROM (SELECT key, "
+      "jsonb_agg(DISTINCT source) AS sources FROM pg_temp.pmoves_touched WHERE relation = %s GROUP "
+      "BY key) k JOIN pmoves_sync.register g ON g.relation = %s AND g.key = k.key",
       live, counts, relation, relation);
 }
 
@@ -119,12 +121,13 @@ class Picks {
 };
 
 // t."id" = (p.key::jsonb->>0)::uuid AND ...
-std::string KeyMatches(const TargetTable& table, const std::string& alias) {
+std::string KeyMatches(const TargetTable& table, const std::string& alias,
+                       const std::string& keys) {
   std::vector<std::string> terms;
   for (size_t i = 0; i < table.key.size(); ++i) {
     const TargetColumn& column = table.columns[static_cast<size_t>(table.key[i])];
-    terms.push_back(absl::StrFormat("%s.%s = (p.key::jsonb->>%d)::%s", alias,
-                                    SqlIdentifier(column.name), i, column.type));
+    terms.push_back(absl::StrFormat("%s.%s = (%s.key::jsonb->>%d)::%s", alias,
+                                    SqlIdentifier(column.name), keys, i, column.type));
   }
   return absl::StrJoin(terms, " AND ");
 }
@@ -136,6 +139,7 @@ struct RowParts {
   std::vector<std::string> stored;  // as text, of t
   std::vector<std::string> wanted;  // as text, of EXCLUDED
   std::vector<std::string> key;
+  std::vector<std::string> image;  // pairs of r's columns
   bool overriding = false;
 
   void Add(const std::string& name, const std::string& value, bool settable) {
@@ -167,6 +171,8 @@ RowParts PartsOf(const TargetTable& table, Picks* picks) {
                      "CASE WHEN %s THEN (%s)::%s WHEN old._source IS NOT NULL THEN "
                      "old.%s ELSE %s END",
                      picked.present, picked.text, column.type, name, otherwise);
+    parts.image.push_back(
+        JsonPair(column.name, absl::StrFormat("r.v%d::text", parts.values.size())));
     parts.Add(name, value, !column.identity_always);
   }
   parts.Add("_source", "p.winner", true);
@@ -181,16 +187,30 @@ std::string Recompute(const TargetTable& table) {
   Picks picks(table);
   const RowParts parts = PartsOf(table, &picks);
   const char* newest = "ORDER BY c.v DESC, c.source DESC) FILTER (WHERE c.counts))[1]";
+  std::vector<std::string> values;
+  std::vector<std::string> results;
+  for (size_t i = 0; i < parts.values.size(); ++i) {
+    values.push_back(absl::StrFormat("%s AS v%d", parts.values[i], i));
+    results.push_back(absl::StrFormat("r.v%d", i));
+  }
+  std::string log;
+  if (table.policy.log != ConflictLog::kOff) {
+    log = absl::StrFormat(", log AS (%s)", LogOfRecompute(table, JsonObject(parts.image),
+                                                          KeyMatches(table, "old", "r")));
+  }
   return absl::StrFormat(
-      "WITH c AS (%s), p AS MATERIALIZED (SELECT c.key, %s AND bool_or(c.counts) AS alive, "
-      "(array_agg(c.source %s AS winner, (array_agg(c.committed_at %s AS committed_at, "
-      "(array_agg(c.v %s AS v, %s FROM c GROUP BY c.key), gone AS (DELETE FROM %s t USING p WHERE "
-      "NOT p.alive AND %s) INSERT INTO %s AS t (%s)%s SELECT %s FROM p LEFT JOIN %s old ON %s "
-      "WHERE p.alive ON CONFLICT (%s) DO UPDATE SET %s WHERE ROW(%s) IS DISTINCT FROM ROW(%s)",
+      "WITH c AS (%s), p AS MATERIALIZED (SELECT c.key, (array_agg(c.sources))[1] AS sources, "
+      "count(*) AS writers, %s AND bool_or(c.counts) AS alive, (array_agg(c.source %s AS winner, "
+      "(array_agg(c.committed_at %s AS committed_at, (array_agg(c.v %s AS v, %s FROM c GROUP BY "
+      "c.key), r AS MATERIALIZED (SELECT p.key, p.sources, p.writers, p.alive, %s FROM p LEFT JOIN "
+      "%s old ON %s), gone AS (DELETE FROM %s t USING r WHERE NOT r.alive AND %s)%s INSERT INTO %s "
+      "AS t (%s)%s SELECT %s FROM r WHERE r.alive ON CONFLICT (%s) DO UPDATE SET %s WHERE ROW(%s) "
+      "IS DISTINCT FROM ROW(%s)",
       Candidates(table), Alive(table.policy), newest, newest, newest,
-      absl::StrJoin(picks.items(), ", "), SqlTable(table), KeyMatches(table, "t"), SqlTable(table),
-      absl::StrJoin(parts.names, ", "), parts.overriding ? " OVERRIDING SYSTEM VALUE" : "",
-      absl::StrJoin(parts.values, ", "), SqlTable(table), KeyMatches(table, "old"),
+      absl::StrJoin(picks.items(), ", "), absl::StrJoin(values, ", "), SqlTable(table),
+      KeyMatches(table, "old", "p"), SqlTable(table), KeyMatches(table, "t", "r"), log,
+      SqlTable(table), absl::StrJoin(parts.names, ", "),
+      parts.overriding ? " OVERRIDING SYSTEM VALUE" : "", absl::StrJoin(results, ", "),
       absl::StrJoin(parts.key, ", "), absl::StrJoin(parts.sets, ", "),
       absl::StrJoin(parts.stored, ", "), absl::StrJoin(parts.wanted, ", "));
 }

@@ -5,31 +5,12 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "subscriber/core/conflict_log_sql.h"
+#include "subscriber/core/json_sql.h"
 #include "subscriber/core/rule_sql.h"
 
 namespace pmoves {
 namespace {
-
-// A function of Postgres takes at most 100 arguments.
-constexpr size_t kPairsPerObject = 48;
-
-// jsonb_build_object over (name literal, expression) pairs, of any number.
-std::string JsonObject(const std::vector<std::string>& pairs) {
-  if (pairs.empty()) return "'{}'::jsonb";
-  std::vector<std::string> objects;
-  for (size_t begin = 0; begin < pairs.size(); begin += kPairsPerObject) {
-    const size_t end = std::min(begin + kPairsPerObject, pairs.size());
-    objects.push_back(
-        absl::StrFormat("jsonb_build_object(%s)",
-                        absl::StrJoin(pairs.begin() + static_cast<ptrdiff_t>(begin),
-                                      pairs.begin() + static_cast<ptrdiff_t>(end), ", ")));
-  }
-  return absl::StrJoin(objects, " || ");
-}
-
-std::string Pair(const std::string& name, const std::string& value) {
-  return absl::StrFormat("%s, %s", SqlLiteral(name), value);
-}
 
 // The columns of a shape as an image.
 std::string ImageOf(const TargetTable& table, const Shape& shape, const std::string& alias) {
@@ -38,7 +19,7 @@ std::string ImageOf(const TargetTable& table, const Shape& shape, const std::str
     const TargetColumn& column =
         table.columns[static_cast<size_t>(shape.columns[static_cast<size_t>(written)])];
     pairs.push_back(
-        Pair(column.name, absl::StrFormat("%s.%s::text", alias, SqlIdentifier(column.name))));
+        JsonPair(column.name, absl::StrFormat("%s.%s::text", alias, SqlIdentifier(column.name))));
   }
   return JsonObject(pairs);
 }
@@ -47,11 +28,13 @@ std::string ImageOf(const TargetTable& table, const Shape& shape, const std::str
 std::string FirstVersions(const TablePlan& plan, const std::string& image,
                           const std::string& version) {
   std::vector<std::string> pairs;
-  for (const TrackedColumns& tracked : plan.tracked) pairs.push_back(Pair(tracked.name, version));
+  for (const TrackedColumns& tracked : plan.tracked)
+    pairs.push_back(JsonPair(tracked.name, version));
   for (const std::string& column : plan.merged_json) {
-    pairs.push_back(Pair(column, absl::StrFormat("COALESCE((SELECT jsonb_object_agg(m, %s) FROM "
-                                                 "jsonb_object_keys((%s->>%s)::jsonb) m), '{}')",
-                                                 version, image, SqlLiteral(column))));
+    pairs.push_back(
+        JsonPair(column, absl::StrFormat("COALESCE((SELECT jsonb_object_agg(m, %s) FROM "
+                                         "jsonb_object_keys((%s->>%s)::jsonb) m), '{}')",
+                                         version, image, SqlLiteral(column))));
   }
   return JsonObject(pairs);
 }
@@ -68,14 +51,14 @@ std::string NextVersions(const TablePlan& plan, const std::string& image,
     }
     const std::string name = SqlLiteral(tracked.name);
     pairs.push_back(
-        Pair(tracked.name,
-             absl::StrFormat("CASE WHEN %s THEN COALESCE(g.versions->%s, to_jsonb(%s)) ELSE "
-                             "to_jsonb(%s) END",
-                             absl::StrJoin(same, " AND "), name, version, version)));
+        JsonPair(tracked.name,
+                 absl::StrFormat("CASE WHEN %s THEN COALESCE(g.versions->%s, to_jsonb(%s)) ELSE "
+                                 "to_jsonb(%s) END",
+                                 absl::StrJoin(same, " AND "), name, version, version)));
   }
   for (const std::string& column : plan.merged_json) {
     const std::string name = SqlLiteral(column);
-    pairs.push_back(Pair(
+    pairs.push_back(JsonPair(
         column,
         absl::StrFormat(
             "COALESCE((SELECT jsonb_object_agg(m, CASE WHEN (g.image->>%s)::jsonb->m IS NOT "
@@ -95,7 +78,7 @@ std::string FirstPeaks(const TablePlan& plan, const std::string& image,
                                   ? "'0'"
                                   : absl::StrFormat("COALESCE(%s->>%s, '-Infinity')", image,
                                                     SqlLiteral(peak.epoch_column));
-    pairs.push_back(Pair(
+    pairs.push_back(JsonPair(
         peak.name, absl::StrFormat("jsonb_build_object('e', %s, 'r', %s, 'v', %s, 'i', %s)", epoch,
                                    ValueRank(peak.values, image, peak.name), version, image)));
   }
@@ -112,7 +95,7 @@ std::string NextPeaks(const TablePlan& plan, const std::string& candidate) {
           "((%s->%s->>'e')::numeric, -(%s->%s->>'r')::bigint, (%s->%s->>'v')::bigint)", from, name,
           from, name, from, name);
     };
-    pairs.push_back(Pair(
+    pairs.push_back(JsonPair(
         peak.name,
         absl::StrFormat("CASE WHEN NOT g.peaks ? %s OR %s > %s THEN %s->%s ELSE g.peaks->%s END",
                         name, order(candidate), order("g.peaks"), candidate, name, name)));
@@ -126,8 +109,8 @@ constexpr const char kRegisterColumns[] =
 
 std::string Touch(const TargetTable& table, const std::string& write) {
   return absl::StrFormat(
-      "WITH w AS (%s RETURNING g.key) INSERT INTO pg_temp.pmoves_touched (relation, key) SELECT "
-      "%s, w.key FROM w",
+      "WITH w AS (%s RETURNING g.key, g.source) INSERT INTO pg_temp.pmoves_touched (relation, key, "
+      "source) SELECT %s, w.key, w.source FROM w",
       write, SqlLiteral(table.Name()));
 }
 
@@ -200,7 +183,7 @@ bool NeedsEveryChange(const TablePolicy& policy) {
 
 std::string CreateTouched() {
   return "CREATE TEMP TABLE IF NOT EXISTS pmoves_touched (relation text COLLATE \"C\", key text "
-         "COLLATE \"C\") ON COMMIT DELETE ROWS";
+         "COLLATE \"C\", source text COLLATE \"C\") ON COMMIT DELETE ROWS";
 }
 
 std::string RegisterFromStage(const TargetTable& table, const Shape& shape,
@@ -283,7 +266,8 @@ RowStatement RegisterTruncate(const TargetTable& table) {
         "WITH f AS (INSERT INTO pmoves_sync.truncate_floor AS f (relation, version, source) VALUES "
         "(%s, $3, $1) ON CONFLICT (relation) DO UPDATE SET version = EXCLUDED.version, source = "
         "EXCLUDED.source WHERE (f.version, f.source) < (EXCLUDED.version, EXCLUDED.source)) "
-        "INSERT INTO pg_temp.pmoves_touched (relation, key) SELECT DISTINCT g.relation, g.key FROM "
+        "INSERT INTO pg_temp.pmoves_touched (relation, key, source) SELECT g.relation, g.key, "
+        "g.source FROM "
         "pmoves_sync.register g WHERE g.relation = %s AND (g.version, g.source) < ($3, $1 COLLATE "
         "\"C\") AND $2::timestamptz IS NOT NULL",
         relation, relation);
@@ -301,11 +285,6 @@ RowStatement RegisterTruncate(const TargetTable& table) {
 
 std::string AdoptRows(const TargetTable& table) {
   const TablePlan plan = PlanOf(table);
-  std::vector<std::string> pairs;
-  for (const TargetColumn& column : table.columns) {
-    if (column.generated) continue;
-    pairs.push_back(Pair(column.name, absl::StrFormat("t.%s::text", SqlIdentifier(column.name))));
-  }
   return Touch(
       table,
       absl::StrFormat(
@@ -315,7 +294,7 @@ std::string AdoptRows(const TargetTable& table) {
           "%s AS image FROM %s t) n WHERE NOT EXISTS (SELECT 1 FROM pmoves_sync.register r WHERE "
           "r.relation = %s AND r.key = n.key) ON CONFLICT DO NOTHING",
           kRegisterColumns, SqlLiteral(table.Name()), FirstVersions(plan, "n.image", "n.version"),
-          FirstPeaks(plan, "n.image", "n.version"), TombstoneKey(table, "t"), JsonObject(pairs),
+          FirstPeaks(plan, "n.image", "n.version"), TombstoneKey(table, "t"), RowImage(table, "t"),
           SqlTable(table), SqlLiteral(table.Name())));
 }
 

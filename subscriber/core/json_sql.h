@@ -1,0 +1,22 @@
+// JsonObject: jsonb_build_object over any number of pairs.
+//
+// In the flow:  register_sql, conflict_log_sql -> json_sql
+// Thread: any. Pure.
+#ifndef PMOVES_SUBSCRIBER_CORE_JSON_SQL_H_
+#define PMOVES_SUBSCRIBER_CORE_JSON_SQL_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pmoves {
+
+// "'name', value"
+std::string JsonPair(std::string_view name, std::string_view value);
+// An expression of type jsonb. A function of Postgres takes at most 100 arguments: more pairs make
+// several objects, joined.
+std::string JsonObject(const std::vector<std::string>& pairs);
+
+}  // namespace pmoves
+
+#endif  // PMOVES_SUBSCRIBER_CORE_JSON_SQL_H_
