@@ -217,7 +217,9 @@ absl::Status Worker::OpenSource(Owned& owned) {
 
 void Worker::PumpSource(Owned& owned) {
   const size_t room = static_cast<size_t>(shared_.config.batch.max_bytes);
-  while (owned.open && owned.ready && owned.feed.bytes() < room) {
+  // What lies behind a complete large transaction stays with the reader until that is taken, and the
+  // reader does not call again for what it has.
+  while (owned.open && owned.ready && owned.feed.bytes() < room && !owned.feed.HalfComplete()) {
     const uint64_t before = owned.feed.last_sequence();
     const absl::Status status = owned.feed.Pump(shared_.reader, owned.stream, 256, room);
     if (status.code() == absl::StatusCode::kDataLoss) {

@@ -64,3 +64,19 @@ def test_one_transaction_of_many_messages_is_seen_whole(new_pair):
     wait_until(look, 60, "the whole transaction is in the centre", fleet.diagnose, interval=0.005)
     assert seen <= {(0, 0), (30000, 30000)}
     fleet.wait_equal()
+
+
+def test_what_follows_a_transaction_in_pieces_is_not_forgotten(new_pair):
+    """The reader's queue holds more when a large transaction is complete, and then nothing new comes to wake the worker."""
+    fleet = new_pair("CREATE TABLE x (id int PRIMARY KEY, body text)", ["x"], publisher={"stream": {"max_message_bytes": "16KiB"}},
+                     subscriber={"batch": {"max_bytes": "64KiB"}})
+    fleet.init()
+    fleet.publisher.start()
+    wait_until(lambda: fleet.publisher.http("/readyz")[0] == 200, 30, "the publisher is ready", fleet.diagnose)
+    for round_ in range(6):
+        first = round_ * 1000
+        fleet.edge.db.execute("INSERT INTO x SELECT i, repeat('x', 1000) FROM generate_series(%s, %s) i", (first, first + 499))
+        for i in range(first + 500, first + 530):
+            fleet.edge.db.execute("INSERT INTO x VALUES (%s, 'small')", (i,))
+    fleet.subscriber.start()
+    fleet.wait_equal(deadline=20)
