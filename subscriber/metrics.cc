@@ -41,6 +41,11 @@ SubscriberMetrics::SubscriberMetrics()
                                  "Messages recognised as already applied")),
       source_gaps(Counters(*registry, "pmoves_sync_sequence_gaps_total",
                            "Missing stretches found in the stream of a source")),
+      clock_clamped(Counters(*registry, "pmoves_sync_clock_clamped_total",
+                             "Row changes whose stamp lay too far in the future and was replaced "
+                             "by the time of storing")),
+      clock_backsteps(Counters(*registry, "pmoves_sync_clock_backsteps_total",
+                               "Commit times of a source more than a second below the one before")),
       batches(
           Counters(*registry, "pmoves_sync_apply_batches_total", "Central transactions committed")
               .Add({})),
@@ -96,7 +101,10 @@ SubscriberMetrics::SubscriberMetrics()
       last_applied(Gauges(*registry, "pmoves_sync_apply_last_success_timestamp_seconds",
                           "When a transaction of the source was last applied")),
       last_seen(Gauges(*registry, "pmoves_sync_edge_last_heartbeat_timestamp_seconds",
-                       "When a source was last heard: heartbeat or message")) {
+                       "When a source was last heard: heartbeat or message")),
+      clock_skew(Gauges(*registry, "pmoves_sync_source_clock_skew_seconds",
+                        "Commit time at the source minus time of storing, of the newest applied "
+                        "message")) {
   BuildGauge()
       .Name("pmoves_sync_build_info")
       .Help("Always 1")
@@ -111,7 +119,8 @@ SourceMetrics SubscriberMetrics::Of(const std::string& source) {
     return source_changes.Add({{"source", source}, {"outcome", name}});
   };
   return {source_transactions.Add(label), outcome("applied"),           outcome("hidden"),
-          outcome("dead_lettered"),       source_duplicates.Add(label), source_gaps.Add(label)};
+          outcome("dead_lettered"),       source_duplicates.Add(label), source_gaps.Add(label),
+          clock_clamped.Add(label),       clock_backsteps.Add(label),   clock_skew.Add(label)};
 }
 
 void SubscriberMetrics::Refresh(const FleetState& fleet, absl::Time now) {

@@ -29,6 +29,9 @@ struct SourceMetrics {
   prometheus::Counter& dead_lettered;
   prometheus::Counter& duplicates;
   prometheus::Counter& gaps;
+  prometheus::Counter& clock_clamped;
+  prometheus::Counter& clock_backsteps;
+  prometheus::Gauge& clock_skew;
 };
 
 class SubscriberMetrics {
@@ -40,6 +43,8 @@ class SubscriberMetrics {
   prometheus::Family<prometheus::Counter>& source_changes;
   prometheus::Family<prometheus::Counter>& source_duplicates;
   prometheus::Family<prometheus::Counter>& source_gaps;
+  prometheus::Family<prometheus::Counter>& clock_clamped;
+  prometheus::Family<prometheus::Counter>& clock_backsteps;
   prometheus::Counter& batches;
   prometheus::Counter& batch_retries;
   prometheus::Counter& batch_splits;
@@ -60,6 +65,7 @@ class SubscriberMetrics {
   prometheus::Family<prometheus::Gauge>& last_commit;
   prometheus::Family<prometheus::Gauge>& last_applied;
   prometheus::Family<prometheus::Gauge>& last_seen;
+  prometheus::Family<prometheus::Gauge>& clock_skew;
 
   // The counters of one source, all created at first sight with 0.
   SourceMetrics Of(const std::string& source);

@@ -110,6 +110,7 @@ absl::Status SourceFeed::AppendPart(FetchedMessage message, const proto::Envelop
     joining_->envelope.last = envelope.last;
   }
   joining_->sequence = message.sequence;
+  joining_->stored_us = message.stored_us;
   if (envelope.part + 1 == envelope.parts) {
     half_.bytes += joining_->body.size();
     half_.messages.push_back(std::move(joining_));
@@ -160,6 +161,7 @@ int64_t SourceFeed::waiting_since_us() const {
 void SourceFeed::Quarantine(FetchedMessage message, const char* reason, const absl::Status& why) {
   ReceivedMessage received;
   received.sequence = message.sequence;
+  received.stored_us = message.stored_us;
   received.subject = std::move(message.subject);
   received.body = std::move(message.body);
   FedTransaction item;

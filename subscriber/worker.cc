@@ -145,23 +145,7 @@ absl::Status Worker::AddTransaction(Owned& owned, FedTransaction transaction) {
              {"reason", transaction.quarantine->reason}});
     owned.metrics.dead_lettered.Increment();
     pending_.letters.push_back(*std::move(transaction.quarantine));
-    if (auto found = pending_.progress.find(&owned); found != pending_.progress.end()) {
-      found->second.sequence = transaction.sequence;
-    } else {
-      SourceProgress& progress = pending_.progress[&owned];
-      progress = {owned.source,
-                  owned.epoch,
-                  owned.position,
-                  owned.epoch,
-                  owned.position,
-                  Hlc{},
-                  owned.stream_created,
-                  transaction.sequence,
-                  "",
-                  0,
-                  0,
-                  0};
-    }
+    ProgressOf(owned).sequence = transaction.sequence;
     return absl::OkStatus();
   }
   ChangeSet& set = pending_.set;
@@ -169,29 +153,38 @@ absl::Status Worker::AddTransaction(Owned& owned, FedTransaction transaction) {
   const size_t letters = pending_.letters.size();
   const size_t messages = set.messages.size();
   const bool in_batch = pending_.progress.count(&owned) > 0;
+  const SourceClock clock = owned.clock;
   for (auto& message : transaction.messages) {
     if (absl::Status status = AddMessage(owned, transaction, std::move(message)); !status.ok()) {
       set.changes.resize(changes);
       pending_.letters.resize(letters);
       set.messages.resize(messages);
+      owned.clock = clock;
       if (!in_batch) pending_.progress.erase(&owned);  // nothing of this source is committed
       return status;
     }
   }
   Advance(owned, transaction);
-  pending_.progress[&owned].changes += static_cast<int64_t>(set.changes.size() - changes);
+  ProgressOf(owned).changes += static_cast<int64_t>(set.changes.size() - changes);
   return absl::OkStatus();
 }
 
-void Worker::Advance(Owned& owned, const FedTransaction& transaction) {
+// Until Advance, an entry that moves nothing.
+SourceProgress& Worker::ProgressOf(Owned& owned) {
   auto [found, inserted] = pending_.progress.try_emplace(&owned);
   SourceProgress& progress = found->second;
   if (inserted) {
     progress.source = owned.source;
-    progress.old_epoch = owned.epoch;
-    progress.old_position = owned.position;
+    progress.epoch = progress.old_epoch = owned.epoch;
+    progress.position = progress.old_position = owned.position;
     progress.stream_created = owned.stream_created;
+    progress.sequence = owned.sequence;
   }
+  return progress;
+}
+
+void Worker::Advance(Owned& owned, const FedTransaction& transaction) {
+  SourceProgress& progress = ProgressOf(owned);
   progress.epoch = transaction.epoch;
   progress.position = transaction.position;
   progress.origin = transaction.origin;
@@ -199,22 +192,28 @@ void Worker::Advance(Owned& owned, const FedTransaction& transaction) {
   ++progress.transactions;
 }
 
+void Worker::Refuse(Owned& owned, const FedTransaction& transaction, const ReceivedMessage& message,
+                    const char* reason, const absl::Status& why) {
+  DeadLetter letter = DeadLetterOf(owned.source, message, reason, why);
+  letter.schema = body_.schema;
+  letter.table = body_.table;
+  letter.commit_us = body_.commit_us;
+  letter.hlc =
+      owned.clock.Reserve(body_, message, transaction.after, shared_.config.conflicts.max_future);
+  LogWarn("message.quarantined", MessageOf(why),
+          {{"source", owned.source}, {"sequence", message.sequence}, {"reason", reason}});
+  owned.metrics.dead_lettered.Increment();
+  ++pending_
+        .activity[&owned][letter.table.empty() ? "*" : DisplayTable(letter.schema, letter.table)]
+        .set_aside;
+  pending_.letters.push_back(std::move(letter));
+}
+
 absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
                                 std::unique_ptr<ReceivedMessage> message) {
   ReceivedMessage& received = *message;
   auto refuse = [&](const char* reason, const absl::Status& why) {
-    DeadLetter letter = DeadLetterOf(owned.source, received, reason, why);
-    letter.schema = body_.schema;
-    letter.table = body_.table;
-    letter.commit_us = body_.commit_us;
-    LogWarn("message.quarantined", MessageOf(why),
-            {{"source", owned.source}, {"sequence", received.sequence}, {"reason", reason}});
-    owned.metrics.dead_lettered.Increment();
-    TableActivity& activity =
-        pending_.activity[&owned]
-                         [letter.table.empty() ? "*" : DisplayTable(letter.schema, letter.table)];
-    ++activity.set_aside;
-    pending_.letters.push_back(std::move(letter));
+    Refuse(owned, transaction, received, reason, why);
     return absl::OkStatus();
   };
   body_ = proto::Body();
@@ -222,17 +221,10 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
     return refuse("malformed", status);
   auto subject = proto::ParseSubject(received.subject);
   if (!subject.ok()) return refuse("malformed", subject.status());
-  SourceProgress& progress =
-      pending_.progress
-          .try_emplace(&owned, SourceProgress{owned.source, owned.epoch, owned.position,
-                                              owned.epoch, owned.position, Hlc{},
-                                              owned.stream_created, owned.sequence, "", 0, 0, 0})
-          .first->second;
-  progress.hlc = std::max(progress.hlc,
-                          Hlc{received.envelope.hlc.value + static_cast<int64_t>(body_.changes())});
-  for (const proto::TransactionEntry& entry : body_.transactions)
-    progress.hlc = std::max(progress.hlc, Hlc{entry.hlc.value + entry.rows});
-  if (body_.operation == proto::Operation::kProgress) return absl::OkStatus();
+  if (body_.operation == proto::Operation::kProgress) {
+    owned.clock.Pass(received, body_.commit_us, shared_.config.conflicts.max_future);
+    return absl::OkStatus();
+  }
   if (subject->schema != body_.schema || subject->table != body_.table ||
       subject->operation != body_.operation || body_.source != owned.source) {
     return refuse("forged",
@@ -265,7 +257,9 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
   }
   if (status.code() == absl::StatusCode::kInvalidArgument) return refuse("malformed", status);
   RETURN_IF_ERROR(status);
+  owned.clock.Stamp(&pending_.set, before);
   if (!owned.set_aside.empty()) DivertSetAside(owned, before);
+  SourceProgress& progress = ProgressOf(owned);
   progress.commit_us = std::max(progress.commit_us, body_.commit_us);
   if (pending_.oldest_commit_us == 0) pending_.oldest_commit_us = body_.commit_us;
   pending_.activity[&owned][DisplayTable(body_.schema, body_.table)].changes +=

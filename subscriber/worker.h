@@ -34,6 +34,7 @@
 #include "subscriber/config.h"
 #include "subscriber/core/change.h"
 #include "subscriber/core/row_decoder.h"
+#include "subscriber/core/source_clock.h"
 #include "subscriber/fleet_state.h"
 #include "subscriber/io/jetstream_source.h"
 #include "subscriber/io/pg_catalog.h"
@@ -73,6 +74,7 @@ class Worker {
     std::string source;
     std::string stream;
     SourceFeed feed;
+    SourceClock clock;  // with the batch at hand; OpenSource reads the committed one
     SourceMetrics metrics;
     uint32_t epoch = 0;  // committed
     Lsn position;
@@ -116,6 +118,7 @@ class Worker {
   void GiveUp(const std::string& source);
   void OpenSources();
   absl::Status OpenSource(Owned& owned);
+  absl::Status ReadClock(Owned& owned, Hlc commit, int64_t last_commit_us);
   void PumpSource(Owned& owned);
   void Block(Owned& owned, const absl::Status& why, const std::string& table);
   void ResetSource(Owned& owned, absl::Duration pause);
@@ -130,12 +133,19 @@ class Worker {
   void DivertSetAside(Owned& owned, size_t first_change);
   absl::Status AddMessage(Owned& owned, const FedTransaction& transaction,
                           std::unique_ptr<ReceivedMessage> message);
+  // A whole message becomes a dead letter.
+  void Refuse(Owned& owned, const FedTransaction& transaction, const ReceivedMessage& message,
+              const char* reason, const absl::Status& why);
+  SourceProgress& ProgressOf(Owned& owned);
   void Advance(Owned& owned, const FedTransaction& transaction);
+  // How far all sources of the batch move, as PgTarget wants it.
+  std::vector<SourceProgress> CurrentProgress();
   absl::Status CommitBatch();
   absl::Status ApplyPending(bool separating);
   absl::Status ApplySeparating(size_t begin, size_t end);
   absl::Status SetAside(size_t index, const absl::Status& why);
   void AfterCommit(absl::Time begun);
+  void CountClock(Owned& owned);
   void HandleFailure(const absl::Status& status);
   absl::Status StreamOversized(Owned& owned);
   absl::Status StreamPieces(Owned& owned);

@@ -72,12 +72,20 @@ absl::Status Worker::ApplyPending(bool separating) {
   absl::Status status = separating ? ApplySeparating(0, pending_.set.changes.size())
                                    : target_->Apply(&pending_.set, 0, pending_.set.changes.size());
   if (status.ok()) status = target_->AddDeadLetters(pending_.letters);
-  std::vector<SourceProgress> progress;
-  for (const auto& [owned, source] : pending_.progress) progress.push_back(source);
-  if (status.ok() && !progress.empty()) status = target_->Advance(progress);
+  if (status.ok() && !pending_.progress.empty()) status = target_->Advance(CurrentProgress());
   if (status.ok()) status = target_->Commit();
   if (!status.ok()) pending_.letters.resize(std::min(letters, pending_.letters.size()));
   return status;
+}
+
+std::vector<SourceProgress> Worker::CurrentProgress() {
+  std::vector<SourceProgress> all;
+  for (auto& [owned, progress] : pending_.progress) {
+    progress.hlc = owned->clock.commit();
+    progress.clocks = owned->clock.Changed();
+    all.push_back(progress);
+  }
+  return all;
 }
 
 absl::Status Worker::ApplySeparating(size_t begin, size_t end) {
@@ -127,6 +135,15 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
   return absl::OkStatus();
 }
 
+void Worker::CountClock(Owned& owned) {
+  owned.clock.Committed();
+  const SourceClock::Tally tally = owned.clock.TakeTally();
+  owned.metrics.clock_clamped.Increment(static_cast<double>(tally.clamped));
+  owned.metrics.clock_backsteps.Increment(static_cast<double>(tally.backsteps));
+  if (tally.skew_us.has_value())
+    owned.metrics.clock_skew.Set(static_cast<double>(*tally.skew_us) / 1e6);
+}
+
 void Worker::AfterCommit(absl::Time begun) {
   const absl::Time now = absl::Now();
   backoff_.Reset();
@@ -143,6 +160,7 @@ void Worker::AfterCommit(absl::Time begun) {
     owned->position = progress.position;
     owned->sequence = progress.sequence;
     owned->from_start = false;
+    CountClock(*owned);
     owned->set_aside.erase(owned->set_aside.begin(),
                            owned->set_aside.upper_bound(progress.position));
     owned->metrics.transactions.Increment(static_cast<double>(progress.transactions));
@@ -209,10 +227,8 @@ absl::Status Worker::StreamOversized(Owned& owned) {
   (void)owned.feed.TakeRestarted();
   RETURN_IF_ERROR(target_->Begin());
   absl::Status status = StreamPieces(owned);
-  std::vector<SourceProgress> progress;
-  for (const auto& [source, moved] : pending_.progress) progress.push_back(moved);
   if (status.ok()) status = target_->AddDeadLetters(pending_.letters);
-  if (status.ok()) status = target_->Advance(progress);
+  if (status.ok()) status = target_->Advance(CurrentProgress());
   if (status.ok()) status = target_->Commit();
   if (status.ok()) {
     AfterCommit(begun);
@@ -229,7 +245,7 @@ absl::Status Worker::StreamPieces(Owned& owned) {
     auto piece = owned.feed.TakePiece(&complete, &head);
     ChangeSet& set = pending_.set;
     for (auto& message : piece) RETURN_IF_ERROR(AddMessage(owned, head, std::move(message)));
-    pending_.progress[&owned].changes += static_cast<int64_t>(set.changes.size());
+    ProgressOf(owned).changes += static_cast<int64_t>(set.changes.size());
     if (absl::Status status = target_->ApplyInSavepoint(&set, 0, set.changes.size());
         !status.ok()) {
       const Reaction reaction = ReactionTo(status).reaction;

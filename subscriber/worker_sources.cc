@@ -1,6 +1,9 @@
 // Owning sources and reading their streams. See worker.h.
 #include <algorithm>
 #include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -15,6 +18,14 @@ namespace pmoves {
 namespace {
 
 constexpr absl::Duration kBlockedPause = absl::Seconds(5);
+
+constexpr const char kUndefinedTable[] = "42P01";
+
+absl::Status SchemaIsOld() {
+  return absl::FailedPreconditionError(
+      "schema pmoves_sync of the centre is missing or of an older version; run "
+      "`pmoves-sync-subscriber init`");
+}
 
 std::string Hashed(std::string_view column) {
   return absl::StrFormat("(%d, hashtext(%s))", kSourceLockClass, column);
@@ -107,9 +118,8 @@ absl::Status Worker::TryClaim(const std::string& source) {
           .status();
   if (!status.ok()) {
     (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});
-    if (SqlStateOf(status) == "42P01" || SqlStateOf(status) == "3F000") {
-      return absl::FailedPreconditionError(
-          "schema pmoves_sync is missing in the centre; run `pmoves-sync-subscriber init`");
+    if (SqlStateOf(status) == kUndefinedTable || SqlStateOf(status) == "3F000") {
+      return SchemaIsOld();
     }
     return status;
   }
@@ -165,6 +175,21 @@ void Worker::OpenSources() {
   }
 }
 
+absl::Status Worker::ReadClock(Owned& owned, Hlc commit, int64_t last_commit_us) {
+  const auto rows =
+      connection_->Execute("SELECT relation, hlc FROM pmoves_sync.source_clock WHERE source = $1",
+                           {PgParam(owned.source)});
+  if (SqlStateOf(rows.status()) == kUndefinedTable) return SchemaIsOld();
+  RETURN_IF_ERROR(rows.status());
+  std::vector<RelationClock> others;
+  for (int i = 0; i < rows->size(); ++i) {
+    others.push_back({rows->String(i, 0), Hlc{rows->Int(i, 1)}});
+  }
+  owned.clock = SourceClock(commit, std::move(others),
+                            last_commit_us == 0 ? std::nullopt : std::optional(last_commit_us));
+  return absl::OkStatus();
+}
+
 // The truth is (epoch, position) of the centre; the stream's sequence is only a hint where to
 // begin.
 absl::Status Worker::OpenSource(Owned& owned) {
@@ -183,6 +208,7 @@ absl::Status Worker::OpenSource(Owned& owned) {
   owned.sequence = static_cast<uint64_t>(rows.Int(0, 4));
   const Hlc hlc{rows.Int(0, 2)};
   const int64_t last_commit_us = rows.Int(0, 5);
+  RETURN_IF_ERROR(ReadClock(owned, hlc, last_commit_us));
   ASSIGN_OR_RETURN(StreamInfo info, shared_.jetstream.GetStream(owned.stream));
   uint64_t start =
       std::max<uint64_t>(owned.sequence + 1, std::max<uint64_t>(info.first_sequence, 1));
@@ -217,8 +243,8 @@ absl::Status Worker::OpenSource(Owned& owned) {
 
 void Worker::PumpSource(Owned& owned) {
   const size_t room = static_cast<size_t>(shared_.config.batch.max_bytes);
-  // What lies behind a complete large transaction stays with the reader until that is taken, and the
-  // reader does not call again for what it has.
+  // What lies behind a complete large transaction stays with the reader until that is taken, and
+  // the reader does not call again for what it has.
   while (owned.open && owned.ready && owned.feed.bytes() < room && !owned.feed.HalfComplete()) {
     const uint64_t before = owned.feed.last_sequence();
     const absl::Status status = owned.feed.Pump(shared_.reader, owned.stream, 256, room);

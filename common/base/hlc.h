@@ -21,13 +21,17 @@ struct Hlc {
   auto operator<=>(const Hlc&) const = default;
   int64_t Milliseconds() const { return value >> 16; }
 
-  // The stamp of the first row change after this one, for a transaction committed at commit_us
-  // (microseconds since 1970). Times before 1970 or beyond 48 bits are clamped, so the stamp stays
-  // a positive int64.
-  Hlc Next(int64_t commit_us) const {
+  // The first stamp of that millisecond. Times before 1970 or beyond 48 bits are clamped, so the
+  // stamp stays a positive int64.
+  static Hlc AtMilliseconds(int64_t ms) {
     constexpr int64_t kMaxMilliseconds = (int64_t{1} << 47) - 1;
-    const int64_t ms = std::clamp<int64_t>(commit_us / 1000, 0, kMaxMilliseconds);
-    return Hlc{std::max(value + 1, ms << 16)};
+    return Hlc{std::clamp<int64_t>(ms, 0, kMaxMilliseconds) << 16};
+  }
+
+  // The stamp of the first row change after this one, for a transaction committed at commit_us
+  // (microseconds since 1970).
+  Hlc Next(int64_t commit_us) const {
+    return Hlc{std::max(value + 1, AtMilliseconds(commit_us / 1000).value)};
   }
 };
 

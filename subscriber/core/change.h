@@ -1,7 +1,7 @@
 // Change: one row change, decoded and ready to be merged, and ChangeSet, the memory that holds many
 // of them.
 //
-// In the flow:  row_decoder -> ChangeSet -> batch (net effect per key) -> merge_sql
+// In the flow:  row_decoder -> source_clock -> ChangeSet -> batch (net effect per key) -> merge_sql
 // Values are the text that Postgres's input functions read, kept in one growing buffer and
 // addressed by offset: no allocation per value. Thread: one worker.
 #ifndef PMOVES_SUBSCRIBER_CORE_CHANGE_H_
@@ -33,6 +33,7 @@ struct ReceivedMessage {
   std::string subject;
   std::string body;       // parts joined
   uint64_t sequence = 0;  // in its stream, of its (last) part
+  int64_t stored_us = 0;  // when JetStream stored that part, microseconds since 1970; 0: not known
 };
 
 enum class ChangeKind {
@@ -48,7 +49,9 @@ struct Change {
   TargetTable* table = nullptr;
   const std::string* source = nullptr;  // interned, lives as long as the worker
   ChangeKind kind = ChangeKind::kWhole;
-  Hlc hlc;
+  Hlc hlc;      // version in the centre (SourceClock); before that, the message's
+  Hlc claimed;  // what the source asked for; another than hlc when that was not above its earlier
+                // ones, or clamped
   int64_t commit_us = 0;
   const Shape* shape = nullptr;      // of the row (of the key for kDelete); null for kTruncate
   uint64_t first_value = 0;          // index into ChangeSet::values; one per shape column
@@ -61,6 +64,7 @@ struct Change {
   Lsn position;           // of its transaction
   uint32_t row = 0;       // index of the row change in its message
   bool inserted = false;  // kWhole: the source had no row of this key before
+  bool clamped = false;   // `claimed` was too far in the future and was not believed
 };
 
 class ChangeSet {

@@ -90,6 +90,7 @@ DeadLetter DeadLetterOf(const Change& change, const absl::Status& why) {
   letter.table = change.table->table;
   letter.hlc = change.hlc;
   letter.commit_us = change.commit_us;
+  letter.stored_us = change.message->stored_us;
   letter.sequence = change.message->sequence;
   letter.subject = change.message->subject;
   letter.reason = ReasonOf(why);
@@ -124,6 +125,7 @@ DeadLetter DeadLetterOf(const std::string& source, const ReceivedMessage& messag
   letter.position = message.envelope.position;
   letter.chunk = message.envelope.chunk;
   letter.hlc = message.envelope.hlc;
+  letter.stored_us = message.stored_us;
   letter.sequence = message.sequence;
   letter.subject = message.subject;
   letter.reason = std::move(reason);

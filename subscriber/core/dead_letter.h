@@ -28,6 +28,7 @@ struct DeadLetter {
   std::string operation;
   Hlc hlc;
   int64_t commit_us = 0;
+  int64_t stored_us = 0;  // when JetStream stored it; 0: not known
   uint64_t sequence = 0;
   std::string subject;
   std::string reason;  // a short stable word: constraint, value, refused, update_missing,

@@ -1,6 +1,7 @@
 #include "subscriber/core/row_decoder.h"
 
 #include <cstring>
+#include <limits>
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
@@ -52,7 +53,8 @@ absl::Status RowDecoder::Append(const proto::Body& body, const ReceivedMessage& 
         return status;
       }
     }
-    ++version.hlc.value;
+    // Whatever a stream holds must not overflow.
+    if (version.hlc.value < std::numeric_limits<int64_t>::max()) ++version.hlc.value;
   }
   return absl::OkStatus();
 }

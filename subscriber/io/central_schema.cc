@@ -25,6 +25,14 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.source_position (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE pmoves_sync.source_position IS 'The truth about each source: up to (epoch, position) everything is applied. Written in the same transaction as the rows.';
 
+CREATE TABLE IF NOT EXISTS pmoves_sync.source_clock (
+  source text COLLATE "C" NOT NULL,
+  relation text COLLATE "C" NOT NULL,
+  hlc bigint NOT NULL,
+  PRIMARY KEY (source, relation)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE pmoves_sync.source_clock IS 'The newest version of a source by another clock than its commits (source_position.hlc): relation is a table with a version column, or empty for arrival times.';
+
 CREATE TABLE IF NOT EXISTS pmoves_sync.tombstone (
   relation text COLLATE "C" NOT NULL,
   key text COLLATE "C" NOT NULL,
@@ -66,6 +74,7 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.dead_letter (
   operation text NOT NULL DEFAULT '',
   hlc bigint NOT NULL DEFAULT 0,
   committed_at timestamptz,
+  stored_at timestamptz,
   stream_sequence bigint NOT NULL DEFAULT 0,
   subject text NOT NULL DEFAULT '',
   reason text NOT NULL,
@@ -79,6 +88,7 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.dead_letter (
   resolution text,
   identity text NOT NULL UNIQUE
 );
+ALTER TABLE pmoves_sync.dead_letter ADD COLUMN IF NOT EXISTS stored_at timestamptz;
 COMMENT ON TABLE pmoves_sync.dead_letter IS 'Changes that could not be applied, as they came. See pmoves-sync-subscriber dead-letters.';
 CREATE INDEX IF NOT EXISTS dead_letter_open ON pmoves_sync.dead_letter (source, table_name) WHERE state = 'open';
 

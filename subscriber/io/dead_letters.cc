@@ -102,7 +102,9 @@ absl::StatusOr<std::vector<DeadLetterStore::RetryResult>> DeadLetterStore::Retry
 absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id) {
   RETURN_IF_ERROR(connection_.Execute("BEGIN").status());
   ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat(
-                                          "SELECT source, payload, reason, epoch, position, hlc "
+                                          "SELECT source, payload, reason, epoch, position, hlc, "
+                                          "COALESCE((extract(epoch FROM stored_at) * "
+                                          "1000000)::bigint, 0), kind "
                                           "FROM pmoves_sync.dead_letter WHERE id = %d AND state = "
                                           "'open' FOR UPDATE",
                                           id)));
@@ -120,6 +122,7 @@ absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id) {
   message->envelope.epoch = static_cast<uint32_t>(rows.Int(0, 3));
   ASSIGN_OR_RETURN(message->envelope.position, Lsn::Parse(rows.Text(0, 4)));
   message->envelope.hlc = Hlc{rows.Int(0, 5)};
+  message->stored_us = rows.Int(0, 6);
   proto::BodyReader reader;
   proto::Body body;
   RETURN_IF_ERROR(reader.Read(&message->body, &body));
@@ -130,6 +133,10 @@ absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id) {
         absl::StrFormat("source %s may not write %s", source, table->Name()));
   ChangeSet set;
   RETURN_IF_ERROR(RowDecoder().Append(body, *message, &source, table, Lsn{}, &set));
+  // A row has its version; a whole message has those that were reserved for it.
+  if (rows.Text(0, 7) == "message") {
+    SourceClock(Hlc{message->envelope.hlc.value - 1}).Stamp(&set, 0);
+  }
   PgTarget target(connection_);
   RETURN_IF_ERROR(target.Apply(&set, 0, set.changes.size()));
   const bool superseded = target.hidden() >= static_cast<int64_t>(set.changes.size());

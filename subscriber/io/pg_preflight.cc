@@ -80,8 +80,10 @@ std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberCon
   }
   Ask(connection,
       "SELECT to_regclass('pmoves_sync.source_position') IS NOT NULL AND "
-      "to_regclass('pmoves_sync.dead_letter') IS NOT NULL",
-      {}, "schema pmoves_sync exists", "pmoves-sync-subscriber init", &lines);
+      "to_regclass('pmoves_sync.dead_letter') IS NOT NULL AND "
+      "to_regclass('pmoves_sync.source_clock') IS NOT NULL",
+      {}, "schema pmoves_sync exists and is of this version", "pmoves-sync-subscriber init",
+      &lines);
   CheckTables(connection, config, &lines);
   return lines;
 }

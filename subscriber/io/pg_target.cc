@@ -328,24 +328,38 @@ absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
                                    std::to_string(letter.row), std::to_string(letter.hlc.value),
                                    std::to_string(letter.sequence)};
     const std::string committed = FormatRfc3339(letter.commit_us);
+    const std::string stored = FormatRfc3339(letter.stored_us);
     const std::string position = letter.position.ToString();
     const std::string identity = letter.Identity();
     RETURN_IF_ERROR(
         connection_
-            .Execute("INSERT INTO pmoves_sync.dead_letter (source, kind, epoch, position, chunk, "
-                     "row_index, schema_name, table_name, operation, hlc, "
-                     "committed_at, stream_sequence, subject, reason, sqlstate, message, payload, "
-                     "raw, identity) VALUES ($1, $2, $3, $4, $5, $6, "
-                     "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT "
-                     "(identity) DO NOTHING",
-                     {PgParam(letter.source), PgParam(letter.whole_message ? "message" : "row"),
-                      PgParam(numbers[0]), PgParam(position), PgParam(numbers[1]),
-                      PgParam(numbers[2]), PgParam(letter.schema), PgParam(letter.table),
-                      PgParam(letter.operation), PgParam(numbers[3]),
-                      letter.commit_us == 0 ? PgParam() : PgParam(committed), PgParam(numbers[4]),
-                      PgParam(letter.subject), PgParam(letter.reason), PgParam(letter.sql_state),
-                      PgParam(letter.message), is_text ? PgParam(letter.payload) : PgParam(),
-                      is_text ? PgParam() : PgParam(hex), PgParam(identity)})
+            .Execute(
+                "INSERT INTO pmoves_sync.dead_letter (source, kind, epoch, position, chunk, "
+                "row_index, schema_name, table_name, operation, hlc, "
+                "committed_at, stream_sequence, subject, reason, sqlstate, message, payload, "
+                "raw, identity, stored_at) VALUES ($1, $2, $3, $4, $5, $6, "
+                "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT "
+                "(identity) DO NOTHING",
+                {PgParam(letter.source),
+                 PgParam(letter.whole_message ? "message" : "row"),
+                 PgParam(numbers[0]),
+                 PgParam(position),
+                 PgParam(numbers[1]),
+                 PgParam(numbers[2]),
+                 PgParam(letter.schema),
+                 PgParam(letter.table),
+                 PgParam(letter.operation),
+                 PgParam(numbers[3]),
+                 letter.commit_us == 0 ? PgParam() : PgParam(committed),
+                 PgParam(numbers[4]),
+                 PgParam(letter.subject),
+                 PgParam(letter.reason),
+                 PgParam(letter.sql_state),
+                 PgParam(letter.message),
+                 is_text ? PgParam(letter.payload) : PgParam(),
+                 is_text ? PgParam() : PgParam(hex),
+                 PgParam(identity),
+                 letter.stored_us == 0 ? PgParam() : PgParam(stored)})
             .status());
   }
   return absl::OkStatus();
@@ -353,7 +367,12 @@ absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
 
 absl::Status PgTarget::Advance(const std::vector<SourceProgress>& sources) {
   std::vector<std::string> rows;
+  std::vector<std::string> clocks;
   for (const SourceProgress& source : sources) {
+    for (const RelationClock& clock : source.clocks) {
+      clocks.push_back(absl::StrFormat("(%s, %s, %d)", SqlLiteral(source.source),
+                                       SqlLiteral(clock.relation), clock.hlc.value));
+    }
     rows.push_back(absl::StrFormat(
         "(%s, %d::bigint, '%s'::pg_lsn, %d::bigint, '%s'::pg_lsn, %d::bigint, %s, %d::bigint, %s, "
         "%s::timestamptz, %d::bigint, %d::bigint)",
@@ -363,7 +382,14 @@ absl::Status PgTarget::Advance(const std::vector<SourceProgress>& sources) {
         source.commit_us == 0 ? "NULL" : "'" + FormatRfc3339(source.commit_us) + "'",
         source.transactions, source.changes));
   }
-  const std::string sql = absl::StrFormat(
+  std::string sql;
+  if (!clocks.empty()) {
+    sql = absl::StrFormat(
+        "INSERT INTO pmoves_sync.source_clock AS c (source, relation, hlc) VALUES %s ON CONFLICT "
+        "(source, relation) DO UPDATE SET hlc = GREATEST(c.hlc, EXCLUDED.hlc); ",
+        absl::StrJoin(clocks, ", "));
+  }
+  sql += absl::StrFormat(
       "UPDATE pmoves_sync.source_position p SET epoch = s.epoch, position = s.position, hlc = "
       "GREATEST(p.hlc, s.hlc), stream_created = "
       "s.created, stream_sequence = s.sequence, origin = s.origin, last_commit_at = "

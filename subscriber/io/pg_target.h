@@ -34,6 +34,7 @@
 #include "subscriber/core/dead_letter.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/register_sql.h"
+#include "subscriber/core/source_clock.h"
 #include "subscriber/io/row_binder.h"
 
 namespace pmoves {
@@ -45,7 +46,8 @@ struct SourceProgress {
   Lsn old_position;
   uint32_t epoch = 0;
   Lsn position;
-  Hlc hlc;  // highest version in it; the row keeps the maximum
+  Hlc hlc;                            // SourceClock's state for commits ...
+  std::vector<RelationClock> clocks;  // ... and the others that moved
   std::string stream_created;
   uint64_t sequence =
       0;  // stream sequence of the last message taken: a hint where to start reading

@@ -14,10 +14,10 @@ from .wait import wait_until
 class Edge:
     """An edge box: its database and its publisher."""
 
-    def __init__(self, fleet, source, tables, config=None, settings=None, fsync=False):
+    def __init__(self, fleet, source, tables, config=None, settings=None, fsync=False, clock=False):
         self.source = source
         self.fleet = fleet
-        self.db = Postgres(fleet.scratch, f"edge-{source}", fsync=fsync, settings=settings).start()
+        self.db = Postgres(fleet.scratch, f"edge-{source}", fsync=fsync, settings=settings, clock=clock).start()
         self.tables = list(tables)
         self.publisher = Publisher(fleet.scratch, source, self.db, fleet.nats, [*self.tables, MARKER_TABLE], config)
         self._round = 0

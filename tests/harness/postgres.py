@@ -11,6 +11,7 @@ import subprocess
 import psycopg2
 import psycopg2.extensions
 
+from .clock import WallClock
 from .scratch import free_port, kill_processes_in, postgres_user, processes_in, remove_shared_memory
 from .wait import wait_until
 
@@ -55,7 +56,7 @@ def _run_as_postgres(arguments, check=True):
 class Postgres:
     """One cluster. The constructor prepares its files; start() runs it."""
 
-    def __init__(self, scratch, name, fsync=False, settings=None, port=None):
+    def __init__(self, scratch, name, fsync=False, settings=None, port=None, clock=False):
         self.scratch = scratch
         self.name = name
         self.port = port or free_port()
@@ -63,6 +64,7 @@ class Postgres:
         self.data = os.path.join(self.directory, "data")
         self.log = os.path.join(self.directory, "postgres.log")
         self.process = None
+        self.clock = WallClock(self.directory) if clock else None   # one that the test can set
         self._settings = dict(_DEFAULTS, fsync="on" if fsync else "off", full_page_writes="on" if fsync else "off")
         self._settings.update(settings or {})
         if not os.path.exists(self.data):
@@ -136,7 +138,7 @@ class Postgres:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(os.path.join(self.data, "postmaster.pid"))
         self.process = self.scratch.spawn([f"{bin_directory()}/postgres", "-D", self.data], self.directory, self.log,
-                                          user=postgres_user())
+                                          env=self.clock.environment() if self.clock else None, user=postgres_user())
 
         def ready():
             if self.process.poll() is not None:
