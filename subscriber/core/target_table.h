@@ -47,7 +47,10 @@ struct TargetColumn {
   std::string name;       // plain UTF-8
   std::string type;       // as format_type() prints it with its modifier: numeric(8,2), "My Type"[]
   uint32_t type_oid = 0;  // without the modifier
-  bool is_bytea = false;  // wal2json leaves \x out: it is put back
+  std::string base_type = {};  // pg_type.typname below all domains: int4, timestamptz, _text
+  char category = 'S';         // pg_type.typcategory of it: N number, D date or time, A array, ...
+  bool orderable = true;       // it (of an array: its element) has an order
+  bool is_bytea = false;       // wal2json leaves \x out: it is put back
   std::string default_sql = {};  // DEFAULT of the column, as SQL; empty: none
   bool generated = false;        // GENERATED ALWAYS AS (...) STORED: computed here, never written
   bool identity_always =
@@ -78,6 +81,7 @@ struct TargetTable {
   bool key_has_source = false;        // the primary key is _source and these: Identity::kPerSource
   OnError on_error = OnError::kRow;
   TablePolicy policy;
+  ColumnMapping mapping;
   std::vector<std::string> sources;  // who may write it; empty: everybody
   std::deque<Shape> shapes;
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "subscriber/core/merge_sql.h"
+#include "subscriber/core/policy_check.h"
 
 namespace pmoves {
 namespace {
@@ -19,12 +21,23 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 
 
 constexpr const char kColumnsSql[] = R"sql(
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerated <> '', a.attidentity = 'a',
-  (WITH RECURSIVE r(o) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype = 'd')
-   SELECT t.typname FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype <> 'd') AS base,
+  b.typname,
   COALESCE((SELECT array_position(i.indkey::int2[], a.attnum) FROM pg_index i
             WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indimmediate), -1) AS key_position,
-  (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = '') AS default_sql
-FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+  (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = '') AS default_sql,
+  b.typcategory,
+  EXISTS (SELECT 1 FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
+          JOIN pg_type e ON e.oid = CASE WHEN b.typcategory = 'A' THEN b.typelem ELSE b.oid END
+          WHERE m.amname = 'btree' AND o.opcdefault
+            AND (o.opcintype = e.oid
+              OR (o.opcintype, e.typtype) IN (('anyenum'::regtype, 'e'), ('anyrange'::regtype, 'r'), ('record'::regtype, 'c'))
+              OR EXISTS (SELECT 1 FROM pg_cast k WHERE k.castsource = e.oid AND k.casttarget = o.opcintype
+                         AND k.castmethod = 'b' AND k.castcontext = 'i'))) AS orderable
+FROM pg_attribute a
+CROSS JOIN LATERAL (
+  WITH RECURSIVE r(o) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype = 'd')
+  SELECT t.oid, t.typname, t.typcategory, t.typelem FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype <> 'd') b
+WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
   AND a.attname NOT IN ('_source', '_source_updated_at', '_sync_version')
 ORDER BY a.attnum)sql";
 
@@ -73,7 +86,12 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
     return absl::NotFoundError(
         absl::StrFormat("table %s.%s is not configured in `tables`", name.first, name.second));
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<TargetTable> loaded, Load(*config));
+  ASSIGN_OR_RETURN(std::unique_ptr<TargetTable> loaded, Read(*config));
+  if (const std::vector<std::string> problems = CheckPolicy(*loaded); !problems.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("the configuration of table %s does not fit it: %s", loaded->Name(),
+                        absl::StrJoin(problems, "; ")));
+  }
   Entry& entry = entries_[name];
   if (entry.table == nullptr || entry.table->oid != loaded->oid ||
       entry.table->columns != loaded->columns || entry.table->key != loaded->key ||
@@ -90,7 +108,7 @@ void TargetCatalog::Invalidate() {
   for (auto& [name, entry] : entries_) entry.fresh = false;
 }
 
-absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConfig& config) {
+absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConfig& config) {
   const std::string display = config.schema + "." + config.table;
   ASSIGN_OR_RETURN(PgRows rows,
                    connection_.Execute(kTableSql, {PgParam(config.schema), PgParam(config.table)}));
@@ -120,6 +138,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConf
   table->table = config.table;
   table->on_error = config.on_error;
   table->policy = config.policy;
+  table->mapping = config.mapping;
   table->sources = config.sources;
   table->key_has_source = rows.Bool(0, 4);
   const std::string oid = rows.String(0, 0);
@@ -132,8 +151,11 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Load(const TableConf
     column.type_oid = static_cast<uint32_t>(columns.Int(i, 2));
     column.generated = columns.Bool(i, 3);
     column.identity_always = columns.Bool(i, 4);
-    column.is_bytea = columns.Text(i, 5) == "bytea";
-    column.key_text = KeyTextOf(columns.Text(i, 5));
+    column.base_type = columns.String(i, 5);
+    column.is_bytea = column.base_type == "bytea";
+    column.key_text = KeyTextOf(column.base_type);
+    column.category = columns.Text(i, 8)[0];
+    column.orderable = columns.Bool(i, 9);
     column.default_sql = columns.String(i, 7);
     if (columns.Int(i, 6) >= 0) key.emplace_back(columns.Int(i, 6), i);
   }

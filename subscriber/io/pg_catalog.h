@@ -28,9 +28,12 @@ class TargetCatalog {
       : connection_(connection), tables_(tables) {}
 
   // kNotFound: not configured (quarantine). kFailedPrecondition: configured, but the centre is not
-  // as needed (the source waits): no such table, no primary key, inline columns missing, row level
-  // security would hide rows.
+  // as needed (the source waits): no such table, no primary key or not that of its identity, inline
+  // columns missing, row level security would hide rows, its policy does not fit its columns.
   absl::StatusOr<TargetTable*> Find(std::string_view schema, std::string_view table);
+  // The table as it is in the centre, whether its policy can be carried out or not (CheckPolicy).
+  // kFailedPrecondition: it cannot be merged at all.
+  absl::StatusOr<std::unique_ptr<TargetTable>> Read(const TableConfig& config);
   // The table is read again at its next use; an unchanged one keeps its identity and so its
   // prepared statements.
   void Invalidate();
@@ -38,8 +41,6 @@ class TargetCatalog {
   int generation() const { return generation_; }
 
  private:
-  absl::StatusOr<std::unique_ptr<TargetTable>> Load(const TableConfig& config);
-
   PgConnection& connection_;
   const std::vector<TableConfig>& tables_;
   struct Entry {

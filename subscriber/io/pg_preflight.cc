@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "subscriber/core/policy_check.h"
 #include "subscriber/io/pg_catalog.h"
 
 namespace pmoves {
@@ -22,12 +23,23 @@ void Ask(PgConnection& connection, const std::string& sql, std::initializer_list
   }
 }
 
+void CheckPolicyOf(const TargetTable& table, std::vector<CheckLine>* lines) {
+  const std::vector<std::string> problems = CheckPolicy(table);
+  for (const std::string& problem : problems) {
+    lines->push_back({Grade::kFail, absl::StrFormat("table %s: %s", table.Name(), problem),
+                      "its sources wait until configuration and table fit"});
+  }
+  if (!problems.empty()) return;
+  lines->push_back(
+      {Grade::kPass, absl::StrFormat("table %s fits its configuration", table.Name()), ""});
+}
+
 void CheckTables(PgConnection& connection, const SubscriberConfig& config,
                  std::vector<CheckLine>* lines) {
   TargetCatalog catalog(connection, config.tables);
   for (const TableConfig& table : config.tables) {
     const std::string name = table.schema + "." + table.table;
-    auto found = catalog.Find(table.schema, table.table);
+    auto found = catalog.Read(table);
     if (!found.ok()) {
       lines->push_back(
           {Grade::kFail, MessageOf(found.status()), "its sources wait until this is mended"});
@@ -35,6 +47,7 @@ void CheckTables(PgConnection& connection, const SubscriberConfig& config,
     }
     lines->push_back(
         {Grade::kPass, absl::StrFormat("table %s can be merged by its primary key", name), ""});
+    CheckPolicyOf(**found, lines);
     const std::string oid = std::to_string((*found)->oid);
     Ask(connection, "SELECT has_table_privilege($1::oid, 'SELECT, INSERT, UPDATE, DELETE')",
         {PgParam(oid)}, ("privileges on " + name).c_str(),
