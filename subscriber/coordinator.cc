@@ -11,6 +11,7 @@
 #include "proto/subject.h"
 #include "subscriber/core/conflict_rule.h"
 #include "subscriber/io/central_schema.h"
+#include "subscriber/io/conflict_log.h"
 #include "subscriber/io/pg_target.h"
 
 namespace pmoves {
@@ -19,6 +20,7 @@ namespace {
 constexpr absl::Duration kReportAll = absl::Seconds(30);
 constexpr absl::Duration kFailures = absl::Seconds(2);
 constexpr absl::Duration kCollect = absl::Minutes(1);
+constexpr absl::Duration kMaintainLog = absl::Minutes(10);
 
 }  // namespace
 
@@ -80,6 +82,12 @@ void Coordinator::Turn(absl::Time now) {
     collect_at_ = now + kCollect;
     if (absl::Status status = status_->CollectTombstones(); !status.ok())
       LogLimited(LogLevel::kWarn, "tombstones.failed", MessageOf(status));
+  }
+  if (now >= maintain_log_at_) {
+    maintain_log_at_ = now + kMaintainLog;
+    const absl::Status status =
+        ConflictLogStore(*connection_).Maintain(config_.conflicts.log_retention);
+    if (!status.ok()) LogLimited(LogLevel::kWarn, "conflict_log.failed", MessageOf(status));
   }
   if (now >= purge_at_) {
     purge_at_ = now + config_.purge_interval;

@@ -66,6 +66,7 @@ class Coordinator {
   absl::Time failures_at_ = absl::InfinitePast();
   absl::Time purge_at_ = absl::InfinitePast();
   absl::Time collect_at_ = absl::InfinitePast();
+  absl::Time maintain_log_at_ = absl::InfinitePast();
   std::map<std::string, SourceState> unreported_;  // taken from the fleet, not yet written
   std::map<std::string, uint64_t> durable_;        // stream sequence that is applied and on disk
   std::map<std::string, uint64_t> purged_;

@@ -18,6 +18,7 @@
 #include "proto/message_codec.h"
 #include "subscriber/config.h"
 #include "subscriber/io/central_schema.h"
+#include "subscriber/io/conflict_log.h"
 #include "subscriber/io/dead_letters.h"
 #include "subscriber/io/pg_preflight.h"
 #include "subscriber/io/pg_target.h"
@@ -162,12 +163,11 @@ int DeadLettersList(const SubscriberConfig& config, const CliArgs& args) {
 }
 
 // The ID argument, or an exit code.
-std::optional<int64_t> IdOf(const CliArgs& args) {
+std::optional<int64_t> IdOf(const CliArgs& args, const char* shown_by = "dead-letters list") {
   const std::optional<int64_t> id = ParseId(args.Value("ID").value_or(""));
   if (!id.has_value())
-    std::fprintf(
-        stderr,
-        "pmoves-sync-subscriber: ID must be a positive number, as `dead-letters list` shows\n");
+    std::fprintf(stderr, "pmoves-sync-subscriber: ID must be a positive number, as `%s` shows\n",
+                 shown_by);
   return id;
 }
 
@@ -226,12 +226,47 @@ int DeadLettersDiscard(const SubscriberConfig& config, const CliArgs& args) {
   return kExitOk;
 }
 
-// Verbs whose mechanism (snapshots, the conflict log) is not in this version say so instead of
+int ConflictsList(const SubscriberConfig& config, const CliArgs& args) {
+  auto connection = ConnectCentre(config, "conflicts");
+  if (!connection.ok()) return VerbFailed(args, "conflicts list", connection.status());
+  auto rows = ConflictLogStore(**connection).List(args.Value("--table"), args.Flag("--open"), 1000);
+  if (!rows.ok()) return VerbFailed(args, "conflicts list", rows.status());
+  std::printf("%-8s %-20s %-8s %-24s %-24s %-13s %-5s %-16s %-16s %s\n", "ID", "DETECTED", "STATE",
+              "TABLE", "TYPE", "RESOLUTION", "LOSSY", "REMOTE", "LOCAL", "KEY");
+  for (const ConflictRow& row : *rows) {
+    std::printf("%-8d %-20s %-8s %-24s %-24s %-13s %-5s %-16s %-16s %s\n", static_cast<int>(row.id),
+                row.detected_at.c_str(), row.state.c_str(), row.table.c_str(), row.type.c_str(),
+                row.resolution.c_str(), row.lossy ? "yes" : "no", row.remote_source.c_str(),
+                row.local_source.c_str(), row.key.c_str());
+  }
+  return kExitOk;
+}
+
+int ConflictsShow(const SubscriberConfig& config, const CliArgs& args) {
+  const std::optional<int64_t> id = IdOf(args, "conflicts list");
+  if (!id.has_value()) return kExitUsage;
+  auto connection = ConnectCentre(config, "conflicts");
+  if (!connection.ok()) return VerbFailed(args, "conflicts show", connection.status());
+  auto row = ConflictLogStore(**connection).Show(*id);
+  if (!row.ok()) return VerbFailed(args, "conflicts show", row.status());
+  std::printf(
+      "id:         %d\ndetected:   %s\nstate:      %s %s\ntable:      %s\nkey:        %s\ntype:  "
+      "     %s\nresolution: %s%s\nrule:       %s\nremote:     %s %s\nlocal:      %s %s\nshown:   "
+      "   %s\n",
+      static_cast<int>(row->id), row->detected_at.c_str(), row->state.c_str(), row->note.c_str(),
+      row->table.c_str(), row->key.c_str(), row->type.c_str(), row->resolution.c_str(),
+      row->lossy ? " (something was discarded)" : "", row->rule.c_str(), row->remote_source.c_str(),
+      row->remote_row.c_str(), row->local_source.c_str(), row->local_row.c_str(),
+      row->applied_row.c_str());
+  return kExitOk;
+}
+
+// Verbs whose mechanism (snapshots) is not in this version say so instead of
 // pretending.
 int NotInThisVersion(const SubscriberConfig&, const CliArgs& args) {
   std::fprintf(stderr,
-               "%s: this verb needs snapshots or the conflict log, which this version does not "
-               "have (see README, Not yet)\n",
+               "%s: this verb needs snapshots, which this version does not have (see README, Not "
+               "yet)\n",
                args.program().c_str());
   return kExitFailed;
 }
@@ -285,7 +320,17 @@ CliProgram Program() {
        {{"ID", "ID", "its number", true, false}, {"--reason", "TEXT", "kept with it", true, false}},
        Verb(DeadLettersDiscard),
        {}},
-      {"conflicts list", "(not in this version)", {}, Verb(NotInThisVersion), {}},
+      {"conflicts list",
+       "conflicts of the log, newest first",
+       {{"--table", "TABLE", "of one table", false, false},
+        {"--open", "", "those that wait for a person", false, false}},
+       Verb(ConflictsList),
+       {}},
+      {"conflicts show",
+       "one of them, with what came, what stood there and what is shown (contains row values)",
+       {{"ID", "ID", "its number", true, false}},
+       Verb(ConflictsShow),
+       {}},
       {"resync",
        "(not in this version)",
        {{"SOURCE", "SOURCE", "the edge", true, false}},

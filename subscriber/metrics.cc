@@ -46,6 +46,8 @@ SubscriberMetrics::SubscriberMetrics()
                              "by the time of storing")),
       clock_backsteps(Counters(*registry, "pmoves_sync_clock_backsteps_total",
                                "Commit times of a source more than a second below the one before")),
+      conflicts(Counters(*registry, "pmoves_sync_conflicts_total",
+                         "Conflicts written to the conflict log")),
       batches(
           Counters(*registry, "pmoves_sync_apply_batches_total", "Central transactions committed")
               .Add({})),

@@ -45,6 +45,7 @@ class SubscriberMetrics {
   prometheus::Family<prometheus::Counter>& source_gaps;
   prometheus::Family<prometheus::Counter>& clock_clamped;
   prometheus::Family<prometheus::Counter>& clock_backsteps;
+  prometheus::Family<prometheus::Counter>& conflicts;
   prometheus::Counter& batches;
   prometheus::Counter& batch_retries;
   prometheus::Counter& batch_splits;

@@ -154,6 +154,11 @@ void Worker::AfterCommit(absl::Time begun) {
     shared_.metrics.end_to_end.Observe(
         absl::ToDoubleSeconds(now - absl::FromUnixMicros(pending_.oldest_commit_us)));
   }
+  for (const auto& [what, count] : target_->conflicts()) {
+    const auto& [table, type, resolution] = what;
+    shared_.metrics.conflicts.Add({{"table", table}, {"type", type}, {"resolution", resolution}})
+        .Increment(static_cast<double>(count));
+  }
   const int64_t hidden = target_->hidden();
   for (auto& [owned, progress] : pending_.progress) {
     owned->epoch = progress.epoch;

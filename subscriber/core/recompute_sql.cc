@@ -194,25 +194,29 @@ std::string Recompute(const TargetTable& table) {
     results.push_back(absl::StrFormat("r.v%d", i));
   }
   std::string log;
+  std::string report = "SELECT NULL::text, NULL::text, 0::bigint WHERE false";
   if (table.policy.log != ConflictLog::kOff) {
-    log = absl::StrFormat(", log AS (%s)", LogOfRecompute(table, JsonObject(parts.image),
-                                                          KeyMatches(table, "old", "r")));
+    log = absl::StrFormat(
+        ", log AS (%s RETURNING type, resolution)",
+        LogOfRecompute(table, JsonObject(parts.image), KeyMatches(table, "old", "r")));
+    report = "SELECT type, resolution, count(*) FROM log GROUP BY type, resolution";
   }
   return absl::StrFormat(
       "WITH c AS (%s), p AS MATERIALIZED (SELECT c.key, (array_agg(c.sources))[1] AS sources, "
       "count(*) AS writers, %s AND bool_or(c.counts) AS alive, (array_agg(c.source %s AS winner, "
       "(array_agg(c.committed_at %s AS committed_at, (array_agg(c.v %s AS v, %s FROM c GROUP BY "
       "c.key), r AS MATERIALIZED (SELECT p.key, p.sources, p.writers, p.alive, %s FROM p LEFT JOIN "
-      "%s old ON %s), gone AS (DELETE FROM %s t USING r WHERE NOT r.alive AND %s)%s INSERT INTO %s "
+      "%s old ON %s), gone AS (DELETE FROM %s t USING r WHERE NOT r.alive AND %s)%s, written AS "
+      "(INSERT INTO %s "
       "AS t (%s)%s SELECT %s FROM r WHERE r.alive ON CONFLICT (%s) DO UPDATE SET %s WHERE ROW(%s) "
-      "IS DISTINCT FROM ROW(%s)",
+      "IS DISTINCT FROM ROW(%s)) %s",
       Candidates(table), Alive(table.policy), newest, newest, newest,
       absl::StrJoin(picks.items(), ", "), absl::StrJoin(values, ", "), SqlTable(table),
       KeyMatches(table, "old", "p"), SqlTable(table), KeyMatches(table, "t", "r"), log,
       SqlTable(table), absl::StrJoin(parts.names, ", "),
       parts.overriding ? " OVERRIDING SYSTEM VALUE" : "", absl::StrJoin(results, ", "),
       absl::StrJoin(parts.key, ", "), absl::StrJoin(parts.sets, ", "),
-      absl::StrJoin(parts.stored, ", "), absl::StrJoin(parts.wanted, ", "));
+      absl::StrJoin(parts.stored, ", "), absl::StrJoin(parts.wanted, ", "), report);
 }
 
 }  // namespace pmoves

@@ -54,7 +54,8 @@ RowStatement RegisterWhyUntouched(const TargetTable& table);
 // Parameters: source, committed, version. own-rows: the source's live registers count as deleted.
 RowStatement RegisterTruncate(const TargetTable& table);
 
-// The rows of all touched keys, from their registers.
+// The rows of all touched keys, from their registers. Result: type, resolution and number of the
+// conflicts that were logged.
 std::string Recompute(const TargetTable& table);
 
 // Registers for the rows that were in the table before its policy needed any, under their _source

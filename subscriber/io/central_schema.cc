@@ -123,6 +123,26 @@ COMMENT ON TABLE pmoves_sync.conflict_log IS 'Conflicts: what a source reported 
 CREATE OR REPLACE FUNCTION pmoves_sync.log_image(image jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE STRICT
 AS $$SELECT COALESCE(jsonb_object_agg(key, CASE WHEN octet_length(value) > 65536 THEN jsonb_build_object('omitted_bytes', octet_length(value)) ELSE COALESCE(to_jsonb(value), 'null') END), '{}') FROM jsonb_each_text(image)$$;
 
+CREATE OR REPLACE FUNCTION pmoves_sync.maintain_conflict_log(keep interval) RETURNS void LANGUAGE plpgsql
+AS $$
+DECLARE
+  day date;
+  old record;
+BEGIN
+  FOR day IN SELECT (now() AT TIME ZONE 'UTC')::date + n FROM generate_series(0, 1) n LOOP
+    IF to_regclass('pmoves_sync.conflict_log_' || to_char(day, 'YYYYMMDD')) IS NULL THEN
+      EXECUTE format('CREATE TABLE IF NOT EXISTS pmoves_sync.%I PARTITION OF pmoves_sync.conflict_log FOR VALUES FROM (%L) TO (%L)',
+        'conflict_log_' || to_char(day, 'YYYYMMDD'), day || ' 00:00+00', day + 1 || ' 00:00+00');
+    END IF;
+  END LOOP;
+  FOR old IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+             WHERE i.inhparent = 'pmoves_sync.conflict_log'::regclass AND c.relname ~ '^conflict_log_[0-9]{8}$'
+               AND to_date(right(c.relname, 8), 'YYYYMMDD') < ((now() - keep) AT TIME ZONE 'UTC')::date LOOP
+    EXECUTE format('DROP TABLE pmoves_sync.%I', old.relname);
+  END LOOP;
+  DELETE FROM pmoves_sync.conflict_log_default WHERE detected_at < now() - keep;
+END $$;
+
 CREATE TABLE IF NOT EXISTS pmoves_sync.sync_status (
   id uuid NOT NULL DEFAULT gen_random_uuid(),
   service_name text NOT NULL,
@@ -199,6 +219,8 @@ absl::StatusOr<std::vector<std::string>> InitCentralSchema(PgConnection& connect
       connection.Execute(absl::StrFormat("SELECT pg_advisory_xact_lock(%d, 0)", kTableLockClass))
           .status();
   if (status.ok()) status = connection.Execute(kSchemaSql).status();
+  if (status.ok())
+    status = connection.Execute("SELECT pmoves_sync.maintain_conflict_log('30 days')").status();
   if (status.ok()) done.push_back("schema pmoves_sync: ready");
   for (const TableConfig& table : tables) {
     if (status.ok()) status = AddInlineColumns(connection, table, &done);

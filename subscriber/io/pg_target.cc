@@ -57,6 +57,7 @@ PgOptions TargetSessionOptions(const SubscriberConfig& config,
 
 absl::Status PgTarget::Begin() {
   touched_dirty_ = false;
+  conflicts_.clear();
   locks_.clear();
   new_stages_.clear();
   dirty_stages_.clear();

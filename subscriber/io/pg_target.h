@@ -82,6 +82,10 @@ class PgTarget {
   // Row changes of the last Apply that changed nothing because a newer version was there.
   int64_t hidden() const { return hidden_; }
 
+  // Conflicts logged in this transaction: (table, type, resolution) -> rows.
+  using ConflictCounts = std::map<std::tuple<std::string, std::string, std::string>, int64_t>;
+  const ConflictCounts& conflicts() const { return conflicts_; }
+
  private:
   enum class StatementKind {
     kUpsert,
@@ -109,6 +113,7 @@ class PgTarget {
   absl::Status RunTruncate(const Effect& effect);
   // NeedsWholeRow() when the row that a partial update needs is not there, or is another source's.
   absl::Status RequireHidden(const ChangeSet& set, const Effect& effect);
+  void CountConflicts(const TargetTable& table, const PgRows& logged);
   // Tables with registers: afterwards the rows of all touched keys are made from them.
   absl::Status BeginTouching();
   absl::Status RecomputeTouched(const ChangeSet& set, size_t begin, size_t end);
@@ -139,6 +144,7 @@ class PgTarget {
     int next_skip = 1;
   };
   std::map<const TargetTable*, DirectCopy> direct_;
+  ConflictCounts conflicts_;
   bool touched_dirty_ = false;      // pmoves_touched has rows of this transaction
   std::map<uint32_t, bool> locks_;  // table oid -> exclusive, taken in this transaction
   RowBinder binder_;

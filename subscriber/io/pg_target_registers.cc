@@ -66,9 +66,17 @@ absl::Status PgTarget::RecomputeTouched(const ChangeSet& set, size_t begin, size
   for (const TargetTable* table : tables) {
     ASSIGN_OR_RETURN(const std::string name, Prepare(StatementKind::kRecompute, *table, nullptr));
     binder_.Clear();
-    RETURN_IF_ERROR(RunPrepared(name).status());
+    ASSIGN_OR_RETURN(const PgRows logged, RunPrepared(name));
+    CountConflicts(*table, logged);
   }
   return absl::OkStatus();
+}
+
+void PgTarget::CountConflicts(const TargetTable& table, const PgRows& logged) {
+  for (int i = 0; i < logged.size(); ++i) {
+    conflicts_[{DisplayTable(table.schema, table.table), logged.String(i, 0),
+                logged.String(i, 1)}] += logged.Int(i, 2);
+  }
 }
 
 }  // namespace pmoves

@@ -1,0 +1,49 @@
+// ConflictLogStore: pmoves_sync.conflict_log for people, and its upkeep.
+//
+// In the flow:  merge statements -> conflict_log -> `conflicts list|show|pick`; Coordinator ->
+// Maintain
+// Thread: its owner's.
+#ifndef PMOVES_SUBSCRIBER_IO_CONFLICT_LOG_H_
+#define PMOVES_SUBSCRIBER_IO_CONFLICT_LOG_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/io/pg_connection.h"
+
+namespace pmoves {
+
+struct ConflictRow {
+  int64_t id = 0;
+  std::string detected_at, state, type, resolution, table, key, remote_source, local_source, rule;
+  bool lossy = false;
+  // Only from Show: row values.
+  std::string remote_row, local_row, applied_row, note;
+};
+
+class ConflictLogStore {
+ public:
+  explicit ConflictLogStore(PgConnection& connection) : connection_(connection) {}
+
+  // Newest first, at most `limit`; of one table ("public.jobs", "jobs") and only open ones when
+  // asked.
+  absl::StatusOr<std::vector<ConflictRow>> List(const std::optional<std::string>& table, bool open,
+                                                int limit);
+  // kNotFound when there is none.
+  absl::StatusOr<ConflictRow> Show(int64_t id);
+  // Partitions of today and tomorrow are made, those older than `retention` go.
+  absl::Status Maintain(absl::Duration retention);
+
+ private:
+  PgConnection& connection_;
+};
+
+}  // namespace pmoves
+
+#endif  // PMOVES_SUBSCRIBER_IO_CONFLICT_LOG_H_
