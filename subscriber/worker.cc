@@ -286,7 +286,9 @@ void Worker::DivertSetAside(Owned& owned, size_t first_change) {
     pending_.letters.push_back(DeadLetterOf(changes[i], TransactionSetAside(found->second)));
     pending_.letters.back().reason = "transaction";
     owned.metrics.dead_lettered.Increment();
-    ++pending_.activity[&owned][DisplayTable(changes[i].table->schema, changes[i].table->table)]
+    ++pending_
+          .activity[&owned]
+                   [DisplayTable(changes[i].table->SourceSchema(), changes[i].table->SourceTable())]
           .set_aside;
   }
   changes.erase(

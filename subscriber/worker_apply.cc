@@ -108,7 +108,7 @@ absl::Status Worker::ApplySeparating(size_t begin, size_t end) {
 absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
   const Change& change = pending_.set.changes[index];
   Owned& owned = *sources_.at(*change.source);
-  const std::string table = DisplayTable(change.table->schema, change.table->table);
+  const std::string table = DisplayTable(change.table->SourceSchema(), change.table->SourceTable());
   if (ReactionTo(why).reaction == Reaction::kBlock || change.table->on_error == OnError::kBlock) {
     target_->Rollback();
     Block(owned,

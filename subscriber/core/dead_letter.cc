@@ -86,8 +86,8 @@ DeadLetter DeadLetterOf(const Change& change, const absl::Status& why) {
   letter.position = change.position;
   letter.chunk = change.message->envelope.chunk;
   letter.row = change.row;
-  letter.schema = change.table->schema;
-  letter.table = change.table->table;
+  letter.schema = change.table->SourceSchema();
+  letter.table = change.table->SourceTable();
   letter.hlc = change.hlc;
   letter.commit_us = change.commit_us;
   letter.stored_us = change.message->stored_us;

@@ -1,5 +1,6 @@
 #include "subscriber/core/row_decoder.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -15,6 +16,48 @@ using proto::Operation;
 std::span<const proto::RawColumn> RowOf(const std::vector<proto::RawColumn>& columns,
                                         const std::vector<uint32_t>& offsets, size_t row) {
   return {columns.data() + offsets[row], offsets[row + 1] - offsets[row]};
+}
+
+// True when the row is all that the table takes from the source: unchanged TOASTed columns that are
+// skipped are not missed.
+bool IsWhole(const proto::Body& body, const TargetTable& table) {
+  return std::all_of(body.unchanged.begin(), body.unchanged.end(),
+                     [&](const std::string& name) { return table.mapping.skip.count(name) > 0; });
+}
+
+// The index of the column that takes what the source calls `name`; -1: it is not written.
+absl::StatusOr<int> ColumnOf(const std::string& name, const TargetTable& table) {
+  const ColumnMapping& mapping = table.mapping;
+  if (mapping.skip.count(name) > 0) return -1;
+  const auto renamed = mapping.rename.find(name);
+  const std::string& target = renamed == mapping.rename.end() ? name : renamed->second;
+  if (mapping.constants.count(target) > 0) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the source sends a column \"%s\", which tables[].constants of %s fills; name it in "
+        "tables[].skip, or drop the constant",
+        name, table.Name()));
+  }
+  const int index = table.Find(target);
+  if (index < 0) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "table %s of the centre has no column \"%s\", which the source sends; add it: "
+        "ALTER TABLE ... ADD COLUMN, replication goes on by itself; or name it in tables[].skip",
+        table.Name(), target));
+  }
+  return index;
+}
+
+// Two of the source's columns would become one of the centre.
+absl::Status NamedTwice(const TargetTable& table, int column) {
+  const std::string& name = table.columns[static_cast<size_t>(column)].name;
+  for (const auto& [old_name, new_name] : table.mapping.rename) {
+    if (new_name != name) continue;
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the source sends a column \"%s\" beside \"%s\", which tables[].rename of %s calls so "
+        "too; name one of them in tables[].skip",
+        name, old_name, table.Name()));
+  }
+  return absl::InvalidArgumentError("a row names a column twice");
 }
 
 }  // namespace
@@ -78,7 +121,7 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
   uint64_t key_values = 0;
   if (has_key) {
     auto columns = RowOf(body.key_columns, body.key_offsets, row);
-    ASSIGN_OR_RETURN(key_shape, ShapeOf(columns, true, table));
+    ASSIGN_OR_RETURN(key_shape, ShapeOf(columns, Extent::kKey, table));
     RETURN_IF_ERROR(AppendValues(columns, *key_shape, *table, out, &key_values));
   }
   if (body.operation == Operation::kDelete) {
@@ -91,10 +134,11 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
   }
 
   auto columns = RowOf(body.data_columns, body.data_offsets, row);
-  ASSIGN_OR_RETURN(change.shape, ShapeOf(columns, false, table));
+  const bool whole = IsWhole(body, *table);
+  ASSIGN_OR_RETURN(change.shape, ShapeOf(columns, whole ? Extent::kWhole : Extent::kPart, table));
   RETURN_IF_ERROR(AppendValues(columns, *change.shape, *table, out, &change.first_value));
   RETURN_IF_ERROR(SetKey(*change.shape, *table, change.first_value, &change, out));
-  change.kind = body.unchanged.empty() ? ChangeKind::kWhole : ChangeKind::kPartial;
+  change.kind = whole ? ChangeKind::kWhole : ChangeKind::kPartial;
   change.inserted = body.operation == Operation::kInsert;
   if (has_key) {
     Change old = common;
@@ -127,8 +171,8 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
 }
 
 absl::StatusOr<const Shape*> RowDecoder::ShapeOf(std::span<const proto::RawColumn> columns,
-                                                 bool is_key, TargetTable* table) {
-  ShapeCache& cache = is_key ? key_cache_ : data_cache_;
+                                                 Extent extent, TargetTable* table) {
+  ShapeCache& cache = caches_[static_cast<size_t>(extent)];
   if (cache.table == table && cache.names.size() == columns.size()) {
     bool same = true;
     for (size_t i = 0; same && i < columns.size(); ++i) same = cache.names[i] == columns[i].name;
@@ -140,18 +184,17 @@ absl::StatusOr<const Shape*> RowDecoder::ShapeOf(std::span<const proto::RawColum
     name.clear();
     ASSIGN_OR_RETURN(const bool is_text, proto::AppendTokenText(column.name, &name));
     (void)is_text;
-    const int index = table->Find(name);
-    if (index < 0) {
-      return absl::FailedPreconditionError(absl::StrFormat(
-          "table %s of the centre has no column \"%s\", which the source sends; add it: "
-          "ALTER TABLE ... ADD COLUMN, replication goes on by itself",
-          table->Name(), name));
+    ASSIGN_OR_RETURN(const int index, ColumnOf(name, *table));
+    if (index >= 0 && std::find(wanted.begin(), wanted.end(), index) != wanted.end()) {
+      return NamedTwice(*table, index);
     }
-    const TargetColumn& target = table->columns[static_cast<size_t>(index)];
-    for (int earlier : wanted) {
-      if (earlier == index) return absl::InvalidArgumentError("a row names a column twice");
+    const bool written = index >= 0 && !table->columns[static_cast<size_t>(index)].generated;
+    wanted.push_back(written ? index : -1);
+  }
+  if (extent == Extent::kWhole) {
+    for (const auto& [column, text] : table->mapping.constants) {
+      wanted.push_back(table->Find(column));
     }
-    wanted.push_back(target.generated ? -1 : index);
   }
   const Shape& shape = table->Intern(std::move(wanted));
   if (!shape.has_key) {
@@ -174,7 +217,11 @@ absl::Status RowDecoder::AppendValues(std::span<const proto::RawColumn> columns,
     Value value;
     value.offset = out->text.size();
     const int index = shape.columns[i];
-    if (index >= 0 && table.columns[static_cast<size_t>(index)].is_bytea &&
+    if (index < 0) {  // nothing reads it: it must not cost memory
+      out->values.push_back(value);
+      continue;
+    }
+    if (table.columns[static_cast<size_t>(index)].is_bytea &&
         columns[i].value.substr(0, 4) != "\"\\\\x") {
       if (columns[i].value != "null") out->text += "\\x";
     }
@@ -184,6 +231,12 @@ absl::Status RowDecoder::AppendValues(std::span<const proto::RawColumn> columns,
     if (length > UINT32_MAX) return absl::InvalidArgumentError("a value is larger than 4 GiB");
     value.length = static_cast<uint32_t>(length);
     out->values.push_back(value);
+  }
+  for (size_t i = columns.size(); i < shape.columns.size(); ++i) {
+    const std::string& column = table.columns[static_cast<size_t>(shape.columns[i])].name;
+    const std::string& text = table.mapping.constants.find(column)->second;
+    out->values.push_back({out->text.size(), static_cast<uint32_t>(text.size()), false});
+    out->text += text;
   }
   return absl::OkStatus();
 }

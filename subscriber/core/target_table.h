@@ -64,7 +64,7 @@ struct TargetColumn {
 
 struct Shape {
   std::vector<int> columns;  // indexes into TargetTable::columns, -1 for one that is not written
-                             // here (generated)
+                             // here (generated, or skipped)
   std::vector<int> written;  // positions in `columns` that are written, in order
   std::vector<int> key;      // for each key column of the table: its position in `columns`
   bool has_key = false;      // all key columns are there
@@ -81,11 +81,15 @@ struct TargetTable {
   bool key_has_source = false;        // the primary key is _source and these: Identity::kPerSource
   OnError on_error = OnError::kRow;
   TablePolicy policy;
-  ColumnMapping mapping;
+  std::string source_schema;  // what the sources call it; empty: the same ...
+  std::string source_table;
+  ColumnMapping mapping;             // ... and its columns
   std::vector<std::string> sources;  // who may write it; empty: everybody
   std::deque<Shape> shapes;
 
   std::string Name() const { return schema + "." + table; }
+  const std::string& SourceSchema() const { return source_table.empty() ? schema : source_schema; }
+  const std::string& SourceTable() const { return source_table.empty() ? table : source_table; }
   int Find(std::string_view name) const {
     for (size_t i = 0; i < columns.size(); ++i) {
       if (columns[i].name == name) return static_cast<int>(i);

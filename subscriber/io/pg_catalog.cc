@@ -80,17 +80,18 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
   if (found != entries_.end() && found->second.fresh) return found->second.table;
   const auto config =
       std::find_if(tables_.begin(), tables_.end(), [&](const TableConfig& candidate) {
-        return candidate.schema == schema && candidate.table == table;
+        return candidate.SourceSchema() == schema && candidate.SourceTable() == table;
       });
   if (config == tables_.end()) {
     return absl::NotFoundError(
         absl::StrFormat("table %s.%s is not configured in `tables`", name.first, name.second));
   }
   ASSIGN_OR_RETURN(std::unique_ptr<TargetTable> loaded, Read(*config));
-  if (const std::vector<std::string> problems = CheckPolicy(*loaded); !problems.empty()) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> misfits, Misfits(*loaded));
+  if (!misfits.empty()) {
     return absl::FailedPreconditionError(
         absl::StrFormat("the configuration of table %s does not fit it: %s", loaded->Name(),
-                        absl::StrJoin(problems, "; ")));
+                        absl::StrJoin(misfits, "; ")));
   }
   Entry& entry = entries_[name];
   if (entry.table == nullptr || entry.table->oid != loaded->oid ||
@@ -102,6 +103,24 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
   }
   entry.fresh = true;
   return entry.table;
+}
+
+absl::StatusOr<std::vector<std::string>> TargetCatalog::Misfits(const TargetTable& table) {
+  std::vector<std::string> misfits = CheckPolicy(table);
+  for (const auto& [name, text] : table.mapping.constants) {
+    const int index = table.Find(name);
+    if (index < 0) continue;
+    const absl::Status status =
+        connection_
+            .Execute(absl::StrFormat("SELECT CAST($1 AS %s)",
+                                     table.columns[static_cast<size_t>(index)].type),
+                     {PgParam(text)})
+            .status();
+    if (status.ok()) continue;
+    if (!connection_.IsOpen()) return status;
+    misfits.push_back(absl::StrFormat("constants.%s: %s", name, MessageOf(status)));
+  }
+  return misfits;
 }
 
 void TargetCatalog::Invalidate() {
@@ -138,6 +157,8 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
   table->table = config.table;
   table->on_error = config.on_error;
   table->policy = config.policy;
+  table->source_schema = config.from_schema;
+  table->source_table = config.from_table;
   table->mapping = config.mapping;
   table->sources = config.sources;
   table->key_has_source = rows.Bool(0, 4);

@@ -27,13 +27,17 @@ class TargetCatalog {
   TargetCatalog(PgConnection& connection, const std::vector<TableConfig>& tables)
       : connection_(connection), tables_(tables) {}
 
+  // The table that takes what sources call so (tables[].from).
   // kNotFound: not configured (quarantine). kFailedPrecondition: configured, but the centre is not
   // as needed (the source waits): no such table, no primary key or not that of its identity, inline
   // columns missing, row level security would hide rows, its policy does not fit its columns.
   absl::StatusOr<TargetTable*> Find(std::string_view schema, std::string_view table);
-  // The table as it is in the centre, whether its policy can be carried out or not (CheckPolicy).
+  // The table as it is in the centre, whether it fits its configuration or not.
   // kFailedPrecondition: it cannot be merged at all.
   absl::StatusOr<std::unique_ptr<TargetTable>> Read(const TableConfig& config);
+  // What of its configuration it cannot carry out, one text each: CheckPolicy, and constants that
+  // are no values of their column.
+  absl::StatusOr<std::vector<std::string>> Misfits(const TargetTable& table);
   // The table is read again at its next use; an unchanged one keeps its identity and so its
   // prepared statements.
   void Invalidate();

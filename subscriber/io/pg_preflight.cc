@@ -2,7 +2,6 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
-#include "subscriber/core/policy_check.h"
 #include "subscriber/io/pg_catalog.h"
 
 namespace pmoves {
@@ -23,13 +22,14 @@ void Ask(PgConnection& connection, const std::string& sql, std::initializer_list
   }
 }
 
-void CheckPolicyOf(const TargetTable& table, std::vector<CheckLine>* lines) {
-  const std::vector<std::string> problems = CheckPolicy(table);
-  for (const std::string& problem : problems) {
-    lines->push_back({Grade::kFail, absl::StrFormat("table %s: %s", table.Name(), problem),
+void CheckFit(TargetCatalog& catalog, const TargetTable& table, std::vector<CheckLine>* lines) {
+  auto misfits = catalog.Misfits(table);
+  if (!misfits.ok()) misfits = {MessageOf(misfits.status())};
+  for (const std::string& misfit : *misfits) {
+    lines->push_back({Grade::kFail, absl::StrFormat("table %s: %s", table.Name(), misfit),
                       "its sources wait until configuration and table fit"});
   }
-  if (!problems.empty()) return;
+  if (!misfits->empty()) return;
   lines->push_back(
       {Grade::kPass, absl::StrFormat("table %s fits its configuration", table.Name()), ""});
 }
@@ -47,7 +47,7 @@ void CheckTables(PgConnection& connection, const SubscriberConfig& config,
     }
     lines->push_back(
         {Grade::kPass, absl::StrFormat("table %s can be merged by its primary key", name), ""});
-    CheckPolicyOf(**found, lines);
+    CheckFit(catalog, **found, lines);
     const std::string oid = std::to_string((*found)->oid);
     Ask(connection, "SELECT has_table_privilege($1::oid, 'SELECT, INSERT, UPDATE, DELETE')",
         {PgParam(oid)}, ("privileges on " + name).c_str(),

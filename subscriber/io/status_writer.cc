@@ -21,7 +21,7 @@ absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
   std::vector<std::string> rows;
   for (const SourceState& source : sources) {
     for (const TableConfig& table : tables_) {
-      const std::string name = DisplayTable(table.schema, table.table);
+      const std::string name = DisplayTable(table.SourceSchema(), table.SourceTable());
       auto activity = source.tables.find(name);
       const bool active = activity != source.tables.end();
       const bool blocked =
@@ -62,7 +62,7 @@ absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
 absl::Status StatusWriter::Expect(const std::vector<std::string>& sources) {
   for (const std::string& source : sources) {
     for (const TableConfig& table : tables_) {
-      const std::string name = DisplayTable(table.schema, table.table);
+      const std::string name = DisplayTable(table.SourceSchema(), table.SourceTable());
       RETURN_IF_ERROR(connection_
                           .Execute("INSERT INTO pmoves_sync.sync_status (service_name, table_name) "
                                    "SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM "

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "absl/strings/str_format.h"
 #include "proto/message_codec.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/target_tables.h"
@@ -145,6 +146,84 @@ TEST_F(RowDecoderTest, ByteaGetsItsPrefixBackUnlessItHasOne) {
   EXPECT_EQ(Row(1), "W101 [2] [\\x0304] null");
   EXPECT_EQ(Row(2), "W102 [3] null null");
   EXPECT_EQ(Row(3), "W103 [4] [\\x] null");
+}
+
+TEST_F(RowDecoderTest, ColumnsAreCalledAsTheCentreCallsThem) {
+  table_.mapping.rename = {{"nr", "id"}, {"state", "status"}, {"Odd \"name\"", "output"}};
+  ASSERT_THAT(Decode(std::string(R"("operation":"UPDATE",)") + kTime +
+                     R"("data":[{"state":"a","Odd \"name\"":"o","nr":2}],"keys":[{"nr":1}])"),
+              IsOk());
+  ASSERT_EQ(set_.changes.size(), 2u);
+  EXPECT_EQ(Row(0), "D100 [1]");
+  EXPECT_EQ(Row(1), "W100 [a] [o] [2]");
+  EXPECT_EQ(set_.changes[1].shape->columns, (std::vector<int>{1, 2, 0}));
+}
+
+TEST_F(RowDecoderTest, TwoColumnsMayChangeTheirNames) {
+  table_.mapping.rename = {{"status", "output"}, {"output", "status"}};
+  ASSERT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime +
+                     R"("data":[{"id":1,"status":"s","output":"o"}])"),
+              IsOk());
+  EXPECT_EQ(set_.changes[0].shape->columns, (std::vector<int>{0, 2, 1}));
+}
+
+TEST_F(RowDecoderTest, TwoColumnsThatWouldBeOneMakeTheSourceWait) {
+  table_.mapping.rename = {{"state", "status"}};
+  EXPECT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime +
+                     R"("data":[{"id":1,"state":"a","status":"b","output":null}])"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("rename")));
+  EXPECT_TRUE(set_.changes.empty());
+}
+
+TEST_F(RowDecoderTest, SkippedColumnsAreNotWrittenAndNeedNotBeThere) {
+  table_.mapping.skip = {"secret", "output"};
+  ASSERT_THAT(Decode(std::string(R"("operation":"INSERT",)") + kTime +
+                     R"("data":[{"id":1,"secret":"hush","status":"a","output":"big"}])"),
+              IsOk());
+  EXPECT_EQ(set_.changes[0].shape->written, (std::vector<int>{0, 2}));
+  EXPECT_EQ(Row(0), "W100 [1] null [a] null");
+  EXPECT_EQ(set_.text.find("hush"), std::string::npos);
+}
+
+TEST_F(RowDecoderTest, AnUpdateThatLacksSkippedColumnsAloneIsWhole) {
+  table_.mapping.skip = {"output"};
+  const std::string update = std::string(R"("operation":"UPDATE",)") + kTime +
+                             R"("data":[{"id":1,"status":"s"}],"unchanged":["output")";
+  ASSERT_THAT(Decode(update + "]"), IsOk());
+  EXPECT_EQ(Row(0), "W100 [1] [s]");
+  ASSERT_THAT(Decode(update + R"(,"notes"])"), IsOk());
+  EXPECT_EQ(Row(1), "P100 [1] [s]");
+}
+
+TEST_F(RowDecoderTest, ConstantsFillWholeRowsAlone) {
+  table_.columns.push_back({.name = "site", .type = "text", .type_oid = kTextTypeOid});
+  table_.columns.push_back({.name = "level", .type = "integer", .type_oid = kIntOid});
+  table_.mapping.constants = {{"level", "3"}, {"site", "berlin"}};
+  const auto send = [this](const char* operation, const char* rest) {
+    return Decode(absl::StrFormat(R"("operation":"%s",%s%s)", operation, kTime, rest));
+  };
+  ASSERT_THAT(send("INSERT", R"("data":[{"id":1,"status":"a"},{"id":2,"status":null}])"), IsOk());
+  ASSERT_THAT(send("UPDATE", R"("data":[{"id":1,"status":"b"}],"unchanged":["output"])"), IsOk());
+  ASSERT_THAT(send("UPDATE", R"("data":[{"id":1,"status":"c"}])"), IsOk());
+  ASSERT_THAT(send("DELETE", R"("keys":[{"id":1}])"), IsOk());
+  ASSERT_EQ(set_.changes.size(), 5u);
+  EXPECT_EQ(Row(0), "W100 [1] [a] [3] [berlin]");
+  EXPECT_EQ(Row(1), "W101 [2] null [3] [berlin]");
+  EXPECT_EQ(Row(2), "P100 [1] [b]");
+  EXPECT_EQ(Row(3), "W100 [1] [c] [3] [berlin]");
+  EXPECT_EQ(Row(4), "D100 [1]");
+  EXPECT_EQ(set_.changes[0].shape->columns, (std::vector<int>{0, 1, 4, 3}));
+}
+
+TEST_F(RowDecoderTest, AConstantOfAColumnThatTheSourceHasMakesTheSourceWait) {
+  table_.mapping.constants = {{"output", "x"}};
+  const std::string insert = std::string(R"("operation":"INSERT",)") + kTime +
+                             R"("data":[{"id":1,"status":"a","output":"o"}])";
+  EXPECT_THAT(Decode(insert),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("constants")));
+  table_.mapping.skip = {"output"};
+  ASSERT_THAT(Decode(insert), IsOk());
+  EXPECT_EQ(Row(0), "W100 [1] [a] null [x]");
 }
 
 TEST_F(RowDecoderTest, GeneratedColumnsOfTheCentreAreNotWritten) {

@@ -124,5 +124,29 @@ TEST_F(PgCatalogTest, ATableThatDoesNotFitItsConfigurationIsNotHandedOut) {
   EXPECT_THAT(catalog.Find("public", "things"), IsOk());
 }
 
+TEST_F(PgCatalogTest, ATableIsFoundByWhatItsSourcesCallIt) {
+  CreateTable("status text");
+  things().from_schema = "edge";
+  things().from_table = "items";
+  TargetCatalog catalog(*connection_, config_.tables);
+  auto table = catalog.Find("edge", "items");
+  ASSERT_THAT(table, IsOk());
+  EXPECT_EQ((*table)->Name(), "public.things");
+  EXPECT_EQ((*table)->SourceSchema() + "." + (*table)->SourceTable(), "edge.items");
+  EXPECT_THAT(catalog.Find("public", "things"), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(PgCatalogTest, AConstantMustBeAValueOfItsColumn) {
+  CreateTable("site text, level int, mood date");
+  things().mapping.constants = {{"site", "berlin"}, {"level", "3"}, {"mood", "2026-11-22"}};
+  TargetCatalog catalog(*connection_, config_.tables);
+  EXPECT_THAT(catalog.Find("public", "things"), IsOk());
+  things().mapping.constants["level"] = "three";
+  catalog.Invalidate();
+  EXPECT_THAT(catalog.Find("public", "things"),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("constants.level: invalid input syntax for type integer")));
+}
+
 }  // namespace
 }  // namespace pmoves
