@@ -48,6 +48,14 @@ class Checker {
     });
   }
 
+  // No column of the sources becomes it.
+  bool IsSkipped(const std::string& name) const {
+    const ColumnMapping& mapping = table_.mapping;
+    return mapping.skip.count(name) > 0 &&
+           std::none_of(mapping.rename.begin(), mapping.rename.end(),
+                        [&](const auto& pair) { return pair.second == name; });
+  }
+
   // The column, when it is one whose value can be chosen; or null and a problem.
   const TargetColumn* Writable(const std::string& option, const std::string& name) {
     const TargetColumn* const column = Existing(option, name);
@@ -118,9 +126,11 @@ class Checker {
       Problem("version", absl::StrFormat("\"%s\" must be a timestamp, or an integer (milliseconds "
                                          "since 1970); it is %s",
                                          name, column->type));
-    } else if (table_.mapping.constants.count(name) > 0) {
+    } else if (table_.mapping.constants.count(name) > 0 || IsSkipped(name) || column->generated) {
       Problem("version",
-              absl::StrFormat("\"%s\" is in 'constants', so all versions would be one", name));
+              absl::StrFormat("\"%s\" does not come from the sources (constants, skip, or computed "
+                              "by the centre), so it says nothing about their rows",
+                              name));
     }
   }
 
@@ -144,13 +154,10 @@ class Checker {
     }
     for (int index : table_.key) {
       const std::string& name = table_.columns[static_cast<size_t>(index)].name;
-      const bool renamed = std::any_of(mapping.rename.begin(), mapping.rename.end(),
-                                       [&](const auto& pair) { return pair.second == name; });
-      if (mapping.skip.count(name) > 0 && !renamed) {
-        Problem("skip", absl::StrFormat("\"%s\" is in the primary key of %s, rows cannot do "
-                                        "without it",
-                                        name, table_.Name()));
-      }
+      if (!IsSkipped(name)) continue;
+      Problem("skip",
+              absl::StrFormat("\"%s\" is in the primary key of %s, rows cannot do without it", name,
+                              table_.Name()));
     }
   }
 

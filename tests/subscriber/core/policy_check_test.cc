@@ -156,6 +156,10 @@ INSTANTIATE_TEST_SUITE_P(
     }),
     [](const auto& made) { return std::string(made.param.name); });
 
+constexpr char kNotTheirs[] =
+    "version: \"run_no\" does not come from the sources (constants, skip, or computed by the "
+    "centre), so it says nothing about their rows";
+
 INSTANTIATE_TEST_SUITE_P(
     Policies, PolicyCheck,
     ::testing::ValuesIn(std::vector<Case>{
@@ -173,7 +177,26 @@ INSTANTIATE_TEST_SUITE_P(
            Version("run_no")(table);
            table->mapping.constants["run_no"] = "1";
          },
-         {"version: \"run_no\" is in 'constants', so all versions would be one"}},
+         {kNotTheirs}},
+        {"version_that_is_skipped",
+         [](TargetTable* table) {
+           Version("run_no")(table);
+           table->mapping.skip = {"run_no"};
+         },
+         {kNotTheirs}},
+        {"version_in_place_of_a_skipped_column",
+         [](TargetTable* table) {
+           Version("run_no")(table);
+           table->mapping.skip = {"run_no"};
+           table->mapping.rename = {{"round", "run_no"}};
+         },
+         {}},
+        {"version_that_is_computed",
+         [](TargetTable* table) {
+           Version("run_no")(table);
+           table->columns[11].generated = true;
+         },
+         {kNotTheirs}},
         {"soft_delete", Soft("updated_at"), {}},
         {"soft_delete_by_number",
          Soft("run_no"),
