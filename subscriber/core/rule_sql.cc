@@ -75,7 +75,7 @@ Combination Sum(const RuleColumn& at) {
 
 Combination Union(const RuleColumn& at) {
   const std::string text = TextOf(at);
-  const bool json = at.column.type == "json" || at.column.type == "jsonb";
+  const bool json = at.column.base_type == "json" || at.column.base_type == "jsonb";
   const std::string merged =
       json ? std::string(
                  "COALESCE(jsonb_agg(DISTINCT e ORDER BY e), '[]')::text FROM unnest({p}) "

@@ -24,7 +24,7 @@ TargetTable Tasks() {
                    {.name = "status", .type = "text", .type_oid = 25, .default_sql = "'new'::text"},
                    {.name = "n", .type = "integer", .type_oid = 23},
                    {.name = "tags", .type = "text[]", .type_oid = 1009},
-                   {.name = "doc", .type = "jsonb", .type_oid = 3802}};
+                   {.name = "doc", .type = "jsonb", .type_oid = 3802, .base_type = "jsonb"}};
   table.key = {0};
   return table;
 }
@@ -83,6 +83,7 @@ std::string Statements() {
   text("least", Recompute(With(RuleKind::kLeast, {"n"})));
   text("sum-of-sources", Recompute(With(RuleKind::kSumOfSources, {"n"})));
   text("set-union", Recompute(With(RuleKind::kSetUnion, {"tags"})));
+  text("set-union of json", Recompute(With(RuleKind::kSetUnion, {"doc"})));
   TargetTable json = With(RuleKind::kJsonMerge, {"doc"});
   text("json-merge: report row", RegisterRow(json, json.Intern({0, 4})).sql);
   text("json-merge", Recompute(json));
