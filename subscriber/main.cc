@@ -151,10 +151,10 @@ int DeadLettersList(const SubscriberConfig& config, const CliArgs& args) {
   if (!connection.ok()) return VerbFailed(args, "dead-letters list", connection.status());
   auto rows = DeadLetterStore(**connection, config).List(args.Flag("--all"), 1000);
   if (!rows.ok()) return VerbFailed(args, "dead-letters list", rows.status());
-  std::printf("%-8s %-9s %-20s %-24s %-10s %-15s %-8s %-20s %s\n", "ID", "STATE", "SOURCE", "TABLE",
-              "OPERATION", "REASON", "SQLSTATE", "CREATED", "POSITION");
+  std::printf("%-8s %-10s %-20s %-24s %-10s %-17s %-8s %-20s %s\n", "ID", "STATE", "SOURCE",
+              "TABLE", "OPERATION", "REASON", "SQLSTATE", "CREATED", "POSITION");
   for (const DeadLetterRow& row : *rows) {
-    std::printf("%-8d %-9s %-20s %-24s %-10s %-15s %-8s %-20s %s\n", static_cast<int>(row.id),
+    std::printf("%-8d %-10s %-20s %-24s %-10s %-17s %-8s %-20s %s\n", static_cast<int>(row.id),
                 row.state.c_str(), row.source.c_str(), row.table.c_str(), row.operation.c_str(),
                 row.reason.c_str(), row.sql_state.c_str(), row.created_at.c_str(),
                 row.position.c_str());
@@ -181,11 +181,11 @@ int DeadLettersShow(const SubscriberConfig& config, const CliArgs& args) {
   std::printf(
       "id:         %d\nstate:      %s %s\nsource:     %s\nkind:       %s\ntable:      "
       "%s\noperation:  %s\nposition:   %s\nreason:     %s\nsqlstate:   %s\nmessage:    "
-      "%s\ncreated:    %s\npayload:    %s\n",
+      "%s\ncreated:    %s\nkey:        %s\npayload:    %s\n",
       static_cast<int>(row->id), row->state.c_str(), row->resolution.c_str(), row->source.c_str(),
       row->kind.c_str(), row->table.c_str(), row->operation.c_str(), row->position.c_str(),
       row->reason.c_str(), row->sql_state.c_str(), row->message.c_str(), row->created_at.c_str(),
-      row->payload.c_str());
+      row->key.c_str(), row->payload.c_str());
   return kExitOk;
 }
 
@@ -301,7 +301,7 @@ CliProgram Program() {
       {"sources", "applied position of every source", {}, Verb(Sources), {}},
       {"dead-letters list",
        "changes that could not be applied",
-       {{"--all", "", "also those retried or discarded", false, false}},
+       {{"--all", "", "also those that are settled", false, false}},
        Verb(DeadLettersList),
        {}},
       {"dead-letters show",

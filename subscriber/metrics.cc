@@ -37,6 +37,8 @@ SubscriberMetrics::SubscriberMetrics()
       source_changes(
           Counters(*registry, "pmoves_sync_apply_changes_total",
                    "Row changes by outcome: applied, hidden by a newer version, dead_lettered")),
+      source_superseded(Counters(*registry, "pmoves_sync_dead_letters_superseded_total",
+                                 "Dead letters that a later whole image of the row settled")),
       source_duplicates(Counters(*registry, "pmoves_sync_duplicates_total",
                                  "Messages recognised as already applied")),
       source_gaps(Counters(*registry, "pmoves_sync_sequence_gaps_total",
@@ -120,9 +122,11 @@ SourceMetrics SubscriberMetrics::Of(const std::string& source) {
   auto outcome = [&](const char* name) -> prometheus::Counter& {
     return source_changes.Add({{"source", source}, {"outcome", name}});
   };
-  return {source_transactions.Add(label), outcome("applied"),           outcome("hidden"),
-          outcome("dead_lettered"),       source_duplicates.Add(label), source_gaps.Add(label),
-          clock_clamped.Add(label),       clock_backsteps.Add(label),   clock_skew.Add(label)};
+  return {
+      source_transactions.Add(label), outcome("applied"),           outcome("hidden"),
+      outcome("dead_lettered"),       source_superseded.Add(label), source_duplicates.Add(label),
+      source_gaps.Add(label),         clock_clamped.Add(label),     clock_backsteps.Add(label),
+      clock_skew.Add(label)};
 }
 
 void SubscriberMetrics::Refresh(const FleetState& fleet, absl::Time now) {

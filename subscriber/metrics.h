@@ -27,6 +27,7 @@ struct SourceMetrics {
   prometheus::Counter& applied;
   prometheus::Counter& hidden;
   prometheus::Counter& dead_lettered;
+  prometheus::Counter& superseded;
   prometheus::Counter& duplicates;
   prometheus::Counter& gaps;
   prometheus::Counter& clock_clamped;
@@ -41,6 +42,7 @@ class SubscriberMetrics {
   std::shared_ptr<prometheus::Registry> registry;
   prometheus::Family<prometheus::Counter>& source_transactions;
   prometheus::Family<prometheus::Counter>& source_changes;
+  prometheus::Family<prometheus::Counter>& source_superseded;
   prometheus::Family<prometheus::Counter>& source_duplicates;
   prometheus::Family<prometheus::Counter>& source_gaps;
   prometheus::Family<prometheus::Counter>& clock_clamped;

@@ -283,8 +283,10 @@ void Worker::DivertSetAside(Owned& owned, size_t first_change) {
   for (size_t i = first_change; i < changes.size(); ++i) {
     const auto found = owned.set_aside.find(changes[i].position);
     if (found == owned.set_aside.end()) continue;
-    pending_.letters.push_back(DeadLetterOf(changes[i], TransactionSetAside(found->second)));
-    pending_.letters.back().reason = "transaction";
+    DeadLetter letter = DeadLetterOf(pending_.set, changes[i], TransactionSetAside(found->second));
+    letter.reason = "transaction";
+    owned.letters.Add(letter.schema, letter.table, letter.key);
+    pending_.letters.push_back(std::move(letter));
     owned.metrics.dead_lettered.Increment();
     ++pending_
           .activity[&owned]

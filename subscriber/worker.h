@@ -33,6 +33,7 @@
 #include "proto/message_codec.h"
 #include "subscriber/config.h"
 #include "subscriber/core/change.h"
+#include "subscriber/core/open_letters.h"
 #include "subscriber/core/row_decoder.h"
 #include "subscriber/core/source_clock.h"
 #include "subscriber/fleet_state.h"
@@ -86,19 +87,29 @@ class Worker {
     absl::Time open_at = absl::InfinitePast();  // not before
     // Transactions that go to the dead letters whole (on_error: transaction), and why.
     std::map<Lsn, absl::Status> set_aside;
+    OpenLetters letters;
     int64_t counted_duplicates = 0;
     uint64_t shown_sequence = 0;  // of the newest message that the fleet state knows of
+  };
+  // A row whose letters this transaction settles.
+  struct Settled {
+    Owned* owned;
+    std::string schema, table, key;
   };
   // One central transaction in the making.
   struct Pending {
     ChangeSet set;
-    std::vector<DeadLetter> letters;
+    std::vector<DeadLetter> letters;  // of what never became a change
+    std::vector<Settled> settled;
+    std::map<Owned*, int64_t> superseded;
     std::map<Owned*, SourceProgress> progress;
     std::map<Owned*, std::map<std::string, TableActivity>> activity;
     int64_t oldest_commit_us = 0;
     void Clear() {
       set.Clear();
       letters.clear();
+      settled.clear();
+      superseded.clear();
       progress.clear();
       activity.clear();
       oldest_commit_us = 0;
@@ -143,12 +154,23 @@ class Worker {
   absl::Status CommitBatch();
   absl::Status ApplyPending(bool separating);
   absl::Status ApplySeparating(size_t begin, size_t end);
+  bool SplitsOn(const absl::Status& status) const;
   absl::Status SetAside(size_t index, const absl::Status& why);
   void AfterCommit(absl::Time begun);
   void CountClock(Owned& owned);
   void HandleFailure(const absl::Status& status);
   absl::Status StreamOversized(Owned& owned);
   absl::Status StreamPieces(Owned& owned);
+
+  // worker_letters.cc: changes of rows that have open dead letters
+  bool MeetsLetter(size_t begin, size_t end) const;
+  bool MeetsLetter(const Change& change) const;
+  // Inside a savepoint; changes that meet a letter must come one by one.
+  absl::Status ApplyPiece(size_t begin, size_t end);
+  absl::Status ApplyMeeting(size_t index);
+  absl::Status Supersede(const Change& change);
+  absl::Status LeaveOldKey(const Change& change, DeadLetter* letter);
+  absl::Status AddRowLetter(Owned& owned, const DeadLetter& letter);
 
   const int index_;
   Shared shared_;

@@ -68,14 +68,16 @@ absl::Status Worker::CommitBatch() {
 
 absl::Status Worker::ApplyPending(bool separating) {
   RETURN_IF_ERROR(target_->Begin());
-  const size_t letters = pending_.letters.size();
-  absl::Status status = separating ? ApplySeparating(0, pending_.set.changes.size())
-                                   : target_->Apply(&pending_.set, 0, pending_.set.changes.size());
-  if (status.ok()) status = target_->AddDeadLetters(pending_.letters);
-  if (status.ok() && !pending_.progress.empty()) status = target_->Advance(CurrentProgress());
-  if (status.ok()) status = target_->Commit();
-  if (!status.ok()) pending_.letters.resize(std::min(letters, pending_.letters.size()));
-  return status;
+  pending_.settled.clear();
+  pending_.superseded.clear();
+  // First, so that the changes of the batch meet them.
+  RETURN_IF_ERROR(target_->AddDeadLetters(pending_.letters));
+  const size_t changes = pending_.set.changes.size();
+  RETURN_IF_ERROR(separating || MeetsLetter(0, changes)
+                      ? ApplySeparating(0, changes)
+                      : target_->Apply(&pending_.set, 0, changes));
+  if (!pending_.progress.empty()) RETURN_IF_ERROR(target_->Advance(CurrentProgress()));
+  return target_->Commit();
 }
 
 std::vector<SourceProgress> Worker::CurrentProgress() {
@@ -90,23 +92,23 @@ std::vector<SourceProgress> Worker::CurrentProgress() {
 
 absl::Status Worker::ApplySeparating(size_t begin, size_t end) {
   BisectCallbacks callbacks;
-  callbacks.try_range = [this](size_t from, size_t to) {
-    return target_->ApplyInSavepoint(&pending_.set, from, to);
-  };
-  callbacks.splits_on = [this](const absl::Status& status) {
-    if (!connection_->IsOpen()) return false;
-    const Reaction reaction = ReactionTo(status).reaction;
-    return reaction == Reaction::kSplit || reaction == Reaction::kBlock;
-  };
+  callbacks.try_range = [this](size_t from, size_t to) { return ApplyPiece(from, to); };
+  callbacks.splits_on = [this](const absl::Status& status) { return SplitsOn(status); };
   callbacks.set_aside = [this](size_t index, const absl::Status& why) {
     return SetAside(index, why);
   };
   return Bisect(begin, end, callbacks);
 }
 
+bool Worker::SplitsOn(const absl::Status& status) const {
+  if (!connection_->IsOpen()) return false;
+  const Reaction reaction = ReactionTo(status).reaction;
+  return reaction == Reaction::kSplit || reaction == Reaction::kBlock;
+}
+
 // What becomes of one change that cannot be written: its table's on_error says.
 absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
-  const Change& change = pending_.set.changes[index];
+  const Change change = pending_.set.changes[index];
   Owned& owned = *sources_.at(*change.source);
   const std::string table = DisplayTable(change.table->SourceSchema(), change.table->SourceTable());
   if (ReactionTo(why).reaction == Reaction::kBlock || change.table->on_error == OnError::kBlock) {
@@ -122,7 +124,10 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
     owned.set_aside.emplace(change.position, why);
     return Rebuild();
   }
-  DeadLetter letter = DeadLetterOf(change, why);
+  DeadLetter letter = DeadLetterOf(pending_.set, change, why);
+  if (change.kind == ChangeKind::kMove && absl::IsNotFound(why)) {
+    RETURN_IF_ERROR(LeaveOldKey(change, &letter));
+  }
   LogWarn("change.set_aside", "a change could not be written and was set aside",
           {{"source", owned.source},
            {"table", change.table->Name()},
@@ -131,8 +136,7 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
            {"position", letter.position.ToString()}});
   owned.metrics.dead_lettered.Increment();
   ++pending_.activity[&owned][table].set_aside;
-  pending_.letters.push_back(std::move(letter));
-  return absl::OkStatus();
+  return AddRowLetter(owned, letter);
 }
 
 void Worker::CountClock(Owned& owned) {
@@ -160,6 +164,10 @@ void Worker::AfterCommit(absl::Time begun) {
         .Increment(static_cast<double>(count));
   }
   const int64_t hidden = target_->hidden();
+  for (const Settled& row : pending_.settled)
+    row.owned->letters.Remove(row.schema, row.table, row.key);
+  for (const auto& [owned, letters] : pending_.superseded)
+    owned->metrics.superseded.Increment(static_cast<double>(letters));
   for (auto& [owned, progress] : pending_.progress) {
     owned->epoch = progress.epoch;
     owned->position = progress.position;
@@ -232,7 +240,6 @@ absl::Status Worker::StreamOversized(Owned& owned) {
   (void)owned.feed.TakeRestarted();
   RETURN_IF_ERROR(target_->Begin());
   absl::Status status = StreamPieces(owned);
-  if (status.ok()) status = target_->AddDeadLetters(pending_.letters);
   if (status.ok()) status = target_->Advance(CurrentProgress());
   if (status.ok()) status = target_->Commit();
   if (status.ok()) {
@@ -251,16 +258,17 @@ absl::Status Worker::StreamPieces(Owned& owned) {
     ChangeSet& set = pending_.set;
     for (auto& message : piece) RETURN_IF_ERROR(AddMessage(owned, head, std::move(message)));
     ProgressOf(owned).changes += static_cast<int64_t>(set.changes.size());
-    if (absl::Status status = target_->ApplyInSavepoint(&set, 0, set.changes.size());
-        !status.ok()) {
-      const Reaction reaction = ReactionTo(status).reaction;
-      if (reaction != Reaction::kSplit && reaction != Reaction::kBlock) return status;
-      shared_.metrics.batch_splits.Increment();
-      RETURN_IF_ERROR(ApplySeparating(0, set.changes.size()));
-    }
     // Dead letters are written piece by piece: they must not pile up in memory.
     RETURN_IF_ERROR(target_->AddDeadLetters(pending_.letters));
     pending_.letters.clear();
+    if (MeetsLetter(0, set.changes.size())) {
+      RETURN_IF_ERROR(ApplySeparating(0, set.changes.size()));
+    } else if (absl::Status status = target_->ApplyInSavepoint(&set, 0, set.changes.size());
+               !status.ok()) {
+      if (!SplitsOn(status)) return status;
+      shared_.metrics.batch_splits.Increment();
+      RETURN_IF_ERROR(ApplySeparating(0, set.changes.size()));
+    }
     set.Clear();
     absl::Time deadline = absl::Now() + kPieceWait;
     while (!complete && !owned.feed.Oversized()) {

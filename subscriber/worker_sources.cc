@@ -12,6 +12,7 @@
 #include "common/io/log.h"
 #include "proto/subject.h"
 #include "subscriber/io/central_schema.h"
+#include "subscriber/io/letter_book.h"
 #include "subscriber/worker.h"
 
 namespace pmoves {
@@ -123,8 +124,14 @@ absl::Status Worker::TryClaim(const std::string& source) {
     }
     return status;
   }
+  auto letters = LetterBook(*connection_).Load(source);
+  if (!letters.ok()) {
+    (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});
+    return letters.status();
+  }
   auto owned = std::make_unique<Owned>(source, static_cast<size_t>(shared_.config.batch.max_bytes),
                                        shared_.metrics.Of(source));
+  owned->letters = *std::move(letters);
   owned->stream = proto::StreamName(source);
   {
     MutexLock lock(mutex_);

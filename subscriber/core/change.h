@@ -65,6 +65,9 @@ struct Change {
   uint32_t row = 0;       // index of the row change in its message
   bool inserted = false;  // kWhole: the source had no row of this key before
   bool clamped = false;   // `claimed` was too far in the future and was not believed
+  // kWhole: the row as it is at the source, sent because it was asked for. It has the version of
+  // the newest change of the row that is set aside, and none if nothing is.
+  bool refetched = false;
 };
 
 class ChangeSet {

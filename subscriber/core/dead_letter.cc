@@ -19,11 +19,45 @@ absl::Status WithReason(absl::Status status, std::string_view reason) {
   return status;
 }
 
+// What the source calls a column of the centre.
+const std::string& NameAtSource(const TargetTable& table, const std::string& column) {
+  for (const auto& [source, centre] : table.mapping.rename) {
+    if (centre == column) return source;
+  }
+  return column;
+}
+
+std::string KeyOf(const ChangeSet& set, const TargetTable& table, const Shape& shape,
+                  uint64_t first_value) {
+  std::string text = "{";
+  for (size_t i = 0; i < shape.key.size(); ++i) {
+    const std::string& column = table.columns[static_cast<size_t>(table.key[i])].name;
+    if (table.mapping.constants.count(column) > 0) continue;
+    if (text.size() > 1) text += ',';
+    proto::AppendJsonString(NameAtSource(table, column), &text);
+    text += ':';
+    proto::AppendJsonString(set.Text(set.values[first_value + static_cast<size_t>(shape.key[i])]),
+                            &text);
+  }
+  return text + "}";
+}
+
 }  // namespace
 
+std::string KeyText(const ChangeSet& set, const Change& change) {
+  if (change.shape == nullptr) return "";
+  return KeyOf(set, *change.table, *change.shape, change.first_value);
+}
+
+std::string OldKeyText(const ChangeSet& set, const Change& change) {
+  return KeyOf(set, *change.table, *change.old_shape, change.first_old_value);
+}
+
 absl::Status NeedsWholeRow(std::string_view reason, const TargetTable& table) {
-  const char* const found =
-      reason == kUpdateMissing ? "the centre has no such row" : "the row is another source's";
+  const char* const found = reason == kUpdateMissing ? "the centre has no such row"
+                            : reason == kUpdateIncomplete
+                                ? "the row is another source's"
+                                : "an earlier change of the row is a dead letter";
   return WithReason(absl::NotFoundError(absl::StrFormat(
                         "%s: %s in %s, and the update does not carry its unchanged TOASTed columns",
                         reason, found, table.Name())),
@@ -79,7 +113,7 @@ absl::StatusOr<std::string> SingleRowBody(const ReceivedMessage& message, uint32
   return writer.Finish(commit_us, body.unchanged, {});
 }
 
-DeadLetter DeadLetterOf(const Change& change, const absl::Status& why) {
+DeadLetter DeadLetterOf(const ChangeSet& set, const Change& change, const absl::Status& why) {
   DeadLetter letter;
   letter.source = *change.source;
   letter.epoch = change.message->envelope.epoch;
@@ -88,6 +122,7 @@ DeadLetter DeadLetterOf(const Change& change, const absl::Status& why) {
   letter.row = change.row;
   letter.schema = change.table->SourceSchema();
   letter.table = change.table->SourceTable();
+  letter.key = KeyText(set, change);
   letter.hlc = change.hlc;
   letter.commit_us = change.commit_us;
   letter.stored_us = change.message->stored_us;

@@ -25,6 +25,7 @@ struct DeadLetter {
   uint32_t row = 0;
   std::string schema;
   std::string table;
+  std::string key;  // KeyText of the row; "" when the letter is not about one row
   std::string operation;
   Hlc hlc;
   int64_t commit_us = 0;
@@ -48,10 +49,20 @@ inline constexpr std::string_view kUpdateMissing = "update_missing";  // the cen
 inline constexpr std::string_view kUpdateIncomplete =
     "update_incomplete";  // the row is another source's
 
+// A partial update of a row of which an earlier change is a dead letter: it would be laid over a
+// hole.
+inline constexpr std::string_view kJoined = "joined";
+
 // kNotFound, with one of the reasons above.
 absl::Status NeedsWholeRow(std::string_view reason, const TargetTable& table);
 // The stable word for a change that failed with `why`.
 std::string ReasonOf(const absl::Status& why);
+
+// The key of the row that a change is about, as a JSON object of texts in the order of the key,
+// with the names of the source: {"id":"7"}. "" for a truncate. OldKeyText: of the row that a kMove
+// leaves.
+std::string KeyText(const ChangeSet& set, const Change& change);
+std::string OldKeyText(const ChangeSet& set, const Change& change);
 
 // Can a text column hold it? UTF-8 without NUL.
 bool IsStorableText(std::string_view text);
@@ -59,7 +70,7 @@ bool IsStorableText(std::string_view text);
 absl::StatusOr<std::string> SingleRowBody(const ReceivedMessage& message, uint32_t row,
                                           Lsn position);
 // A dead letter for one change that failed with `why`.
-DeadLetter DeadLetterOf(const Change& change, const absl::Status& why);
+DeadLetter DeadLetterOf(const ChangeSet& set, const Change& change, const absl::Status& why);
 // A dead letter for a message that is refused as a whole.
 DeadLetter DeadLetterOf(const std::string& source, const ReceivedMessage& message,
                         std::string reason, const absl::Status& why);

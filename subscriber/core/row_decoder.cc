@@ -140,6 +140,7 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
   RETURN_IF_ERROR(SetKey(*change.shape, *table, change.first_value, &change, out));
   change.kind = whole ? ChangeKind::kWhole : ChangeKind::kPartial;
   change.inserted = body.operation == Operation::kInsert;
+  change.refetched = body.operation == Operation::kSnapshot;
   if (has_key) {
     Change old = common;
     old.kind = ChangeKind::kDelete;

@@ -2,7 +2,8 @@
 // written.
 //
 // In the flow:  `init` (and `check`) only; `run` refuses with a clear reason when something is
-// missing. Invariant:    every step is idempotent; nothing that exists is changed or dropped.
+// missing. Invariant:    every step is idempotent; nothing that exists is changed or dropped, but
+// for what an earlier version of this program made.
 #ifndef PMOVES_SUBSCRIBER_IO_CENTRAL_SCHEMA_H_
 #define PMOVES_SUBSCRIBER_IO_CENTRAL_SCHEMA_H_
 

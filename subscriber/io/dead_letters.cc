@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "proto/message_codec.h"
 #include "subscriber/core/row_decoder.h"
+#include "subscriber/io/letter_book.h"
 #include "subscriber/io/pg_catalog.h"
 #include "subscriber/io/pg_target.h"
 
@@ -32,7 +33,26 @@ DeadLetterRow RowOf(const PgRows& rows, int i) {
           rows.String(i, 9),
           rows.String(i, 10),
           rows.String(i, 11),
+          "",
           ""};
+}
+
+// A partial update must not be laid over a row that lacks an earlier change.
+absl::Status RequireOldestOfRow(PgConnection& connection, const LetterRow& row, int64_t id) {
+  const std::string number = std::to_string(id);
+  const std::string before = std::to_string(row.before.value);
+  ASSIGN_OR_RETURN(
+      const PgRows older,
+      connection.Execute("SELECT id FROM pmoves_sync.dead_letter WHERE source = $1 AND state = "
+                         "'open' AND kind = 'row' AND schema_name = $2 AND table_name = $3 AND "
+                         "hashtextextended(key, 0) = hashtextextended($4, 0) AND key = $4 AND hlc "
+                         "< $5::bigint AND id <> $6::bigint ORDER BY hlc LIMIT 1",
+                         {PgParam(row.source), PgParam(row.schema), PgParam(row.table),
+                          PgParam(row.key), PgParam(before), PgParam(number)}));
+  if (older.size() == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "dead letter %d is an earlier change of the same row: retry or discard that one first",
+      older.Int(0, 0)));
 }
 
 }  // namespace
@@ -49,13 +69,15 @@ absl::StatusOr<std::vector<DeadLetterRow>> DeadLetterStore::List(bool all, int l
 
 absl::StatusOr<DeadLetterRow> DeadLetterStore::Show(int64_t id) {
   ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat(
-                                          "SELECT %s, COALESCE(payload, encode(raw, 'hex')) FROM "
-                                          "pmoves_sync.dead_letter WHERE id = %d",
+                                          "SELECT %s, COALESCE(payload, encode(raw, 'hex')), "
+                                          "COALESCE(key, '') FROM pmoves_sync.dead_letter WHERE "
+                                          "id = %d",
                                           kColumns, id)));
   if (rows.size() == 0)
     return absl::NotFoundError(absl::StrFormat("there is no dead letter %d", id));
   DeadLetterRow row = RowOf(rows, 0);
   row.payload = rows.String(0, 12);
+  row.key = rows.String(0, 13);
   return row;
 }
 
@@ -138,7 +160,15 @@ absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id) {
     SourceClock(Hlc{message->envelope.hlc.value - 1}).Stamp(&set, 0);
   }
   PgTarget target(connection_);
+  for (const Change& change : set.changes) {
+    if (change.kind != ChangeKind::kPartial && change.kind != ChangeKind::kMove) continue;
+    RETURN_IF_ERROR(RequireOldestOfRow(connection_, LetterRowOf(set, change), id));
+  }
   RETURN_IF_ERROR(target.Apply(&set, 0, set.changes.size()));
+  for (const Change& change : set.changes) {
+    if (change.kind != ChangeKind::kWhole && change.kind != ChangeKind::kDelete) continue;
+    RETURN_IF_ERROR(LetterBook(connection_).Supersede(LetterRowOf(set, change)).status());
+  }
   const bool superseded = target.hidden() >= static_cast<int64_t>(set.changes.size());
   RETURN_IF_ERROR(connection_
                       .Execute("UPDATE pmoves_sync.dead_letter SET state = 'retried', resolved_at "

@@ -3,6 +3,7 @@
 // In the flow:  `pmoves-sync-subscriber dead-letters ...`, over a connection of its own, while
 // workers run A retry goes the way of every change: decoder, plan, merge, guarded by its version.
 // So it can never overwrite something newer: then it changes nothing and is resolved as superseded.
+// The changes of one row are retried in their order.
 // Thread:       main of that verb.
 #ifndef PMOVES_SUBSCRIBER_IO_DEAD_LETTERS_H_
 #define PMOVES_SUBSCRIBER_IO_DEAD_LETTERS_H_
@@ -22,7 +23,7 @@ struct DeadLetterRow {
   int64_t id = 0;
   std::string source, kind, position, table, operation, reason, sql_state, message, state,
       created_at, resolution;
-  std::string payload;  // only from Show: contains row values
+  std::string payload, key;  // only from Show: contain row values
 };
 
 class DeadLetterStore {

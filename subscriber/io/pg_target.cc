@@ -334,33 +334,34 @@ absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
     const std::string identity = letter.Identity();
     RETURN_IF_ERROR(
         connection_
-            .Execute(
-                "INSERT INTO pmoves_sync.dead_letter (source, kind, epoch, position, chunk, "
-                "row_index, schema_name, table_name, operation, hlc, "
-                "committed_at, stream_sequence, subject, reason, sqlstate, message, payload, "
-                "raw, identity, stored_at) VALUES ($1, $2, $3, $4, $5, $6, "
-                "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT "
-                "(identity) DO NOTHING",
-                {PgParam(letter.source),
-                 PgParam(letter.whole_message ? "message" : "row"),
-                 PgParam(numbers[0]),
-                 PgParam(position),
-                 PgParam(numbers[1]),
-                 PgParam(numbers[2]),
-                 PgParam(letter.schema),
-                 PgParam(letter.table),
-                 PgParam(letter.operation),
-                 PgParam(numbers[3]),
-                 letter.commit_us == 0 ? PgParam() : PgParam(committed),
-                 PgParam(numbers[4]),
-                 PgParam(letter.subject),
-                 PgParam(letter.reason),
-                 PgParam(letter.sql_state),
-                 PgParam(letter.message),
-                 is_text ? PgParam(letter.payload) : PgParam(),
-                 is_text ? PgParam() : PgParam(hex),
-                 PgParam(identity),
-                 letter.stored_us == 0 ? PgParam() : PgParam(stored)})
+            .Execute("INSERT INTO pmoves_sync.dead_letter (source, kind, epoch, position, chunk, "
+                     "row_index, schema_name, table_name, operation, hlc, "
+                     "committed_at, stream_sequence, subject, reason, sqlstate, message, payload, "
+                     "raw, identity, stored_at, key) VALUES ($1, $2, $3, $4, $5, $6, "
+                     "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON "
+                     "CONFLICT "
+                     "(identity) DO NOTHING",
+                     {PgParam(letter.source),
+                      PgParam(letter.whole_message ? "message" : "row"),
+                      PgParam(numbers[0]),
+                      PgParam(position),
+                      PgParam(numbers[1]),
+                      PgParam(numbers[2]),
+                      PgParam(letter.schema),
+                      PgParam(letter.table),
+                      PgParam(letter.operation),
+                      PgParam(numbers[3]),
+                      letter.commit_us == 0 ? PgParam() : PgParam(committed),
+                      PgParam(numbers[4]),
+                      PgParam(letter.subject),
+                      PgParam(letter.reason),
+                      PgParam(letter.sql_state),
+                      PgParam(letter.message),
+                      is_text ? PgParam(letter.payload) : PgParam(),
+                      is_text ? PgParam() : PgParam(hex),
+                      PgParam(identity),
+                      letter.stored_us == 0 ? PgParam() : PgParam(stored),
+                      letter.key.empty() ? PgParam() : PgParam(letter.key)})
             .status());
   }
   return absl::OkStatus();

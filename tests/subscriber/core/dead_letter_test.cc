@@ -35,19 +35,41 @@ TEST(DeadLetterTest, APayloadIsABodyWithThatOneRowByteForByte) {
 TEST(DeadLetterTest, ARedeliveredChangeHasTheSameIdentity) {
   const ReceivedMessage message = Group();
   TargetTable table = JobsTable();
-  const std::string source = "edge";
-  Change change;
-  change.table = &table;
-  change.source = &source;
+  ChangeSet set;
+  Change& change = ChangeBuilder(&set, &table).Whole("edge", 700, "2", "b");
   change.message = &message;
   change.position = Lsn{0x1F4};
   change.row = 1;
   const DeadLetter letter =
-      DeadLetterOf(change, WithSqlState(absl::InvalidArgumentError("no"), "23514"));
+      DeadLetterOf(set, change, WithSqlState(absl::InvalidArgumentError("no"), "23514"));
   EXPECT_EQ(letter.Identity(), "row/edge/3/0/1F4/0/1");
   EXPECT_EQ(letter.reason, "constraint");
   EXPECT_EQ(letter.sql_state, "23514");
   EXPECT_EQ(letter.table, "jobs");
+  EXPECT_EQ(letter.key, R"({"id":"2"})");
+}
+
+TEST(DeadLetterTest, AKeyIsAnObjectOfTextsInTheOrderOfTheKey) {
+  TargetTable table;
+  table.columns = {{.name = "a\"b", .type = "text"},
+                   {.name = "v", .type = "text"},
+                   {.name = "id", .type = "integer"}};
+  table.key = {2, 0};
+  ChangeSet set;
+  ChangeBuilder build(&set, &table);
+  build.Add(ChangeKind::kMove, "edge", 1, {0, 1, 2}, {"line\n", "v", "7"});
+  build.Add(ChangeKind::kDelete, "edge", 1, {2, 0}, {"6", "\\x00"});
+  build.Add(ChangeKind::kTruncate, "edge", 2, {}, {});
+  Change& move = set.changes[0];
+  move.old_shape = set.changes[1].shape;
+  move.first_old_value = set.changes[1].first_value;
+  EXPECT_EQ(KeyText(set, move), R"({"id":"7","a\"b":"line\n"})");
+  EXPECT_EQ(OldKeyText(set, move), R"({"id":"6","a\"b":"\\x00"})");
+  EXPECT_EQ(KeyText(set, set.changes[1]), OldKeyText(set, move));
+  EXPECT_EQ(KeyText(set, set.changes[2]), "");
+  table.mapping.rename = {{"number", "id"}};
+  table.mapping.constants = {{"a\"b", "here"}};
+  EXPECT_EQ(KeyText(set, move), R"({"number":"7"})") << "what the source knows of it";
 }
 
 TEST(DeadLetterTest, TheReasonIsAStableWord) {

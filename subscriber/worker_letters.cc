@@ -1,0 +1,117 @@
+// Changes of rows that have open dead letters: a whole image or a delete settles them, a partial
+// update joins them. See worker.h.
+//
+// A dead letter is a hole in a row's history. What comes later and brings the whole row closes it;
+// an update that relies on columns which it does not bring would be laid over the hole, so it is
+// set aside, too. Sources without open letters pay for none of this.
+#include <algorithm>
+#include <optional>
+
+#include "common/base/status.h"
+#include "subscriber/io/letter_book.h"
+#include "subscriber/worker.h"
+
+namespace pmoves {
+
+bool Worker::MeetsLetter(size_t begin, size_t end) const {
+  const bool any = std::any_of(sources_.begin(), sources_.end(),
+                               [](const auto& source) { return !source.second->letters.empty(); });
+  for (size_t i = begin; i < end; ++i) {
+    const Change& change = pending_.set.changes[i];
+    if (change.refetched || (any && MeetsLetter(change))) return true;
+  }
+  return false;
+}
+
+bool Worker::MeetsLetter(const Change& change) const {
+  if (change.refetched) return true;
+  const OpenLetters& letters = sources_.at(*change.source)->letters;
+  if (letters.empty()) return false;
+  if (change.kind == ChangeKind::kTruncate) return true;
+  if (letters.MayHold(*change.table, KeyText(pending_.set, change))) return true;
+  return change.kind == ChangeKind::kMove &&
+         letters.MayHold(*change.table, OldKeyText(pending_.set, change));
+}
+
+absl::Status Worker::ApplyPiece(size_t begin, size_t end) {
+  if (!MeetsLetter(begin, end)) return target_->ApplyInSavepoint(&pending_.set, begin, end);
+  if (end - begin > 1) return absl::InvalidArgumentError("a change meets a dead letter");
+  return ApplyMeeting(begin);
+}
+
+absl::Status Worker::ApplyMeeting(size_t index) {
+  Change& change = pending_.set.changes[index];
+  Owned& owned = *sources_.at(*change.source);
+  LetterBook book(*connection_);
+  if (change.kind == ChangeKind::kTruncate) {
+    RETURN_IF_ERROR(target_->ApplyInSavepoint(&pending_.set, index, index + 1));
+    ASSIGN_OR_RETURN(const int64_t settled, book.SupersedeTable(LetterRowOf(pending_.set, change)));
+    pending_.superseded[&owned] += settled;
+    return absl::OkStatus();
+  }
+  LetterRow row = LetterRowOf(pending_.set, change);
+  if (change.kind == ChangeKind::kPartial || change.kind == ChangeKind::kMove) {
+    ASSIGN_OR_RETURN(std::optional<Hlc> newest, book.Newest(row));
+    if (!newest.has_value() && change.kind == ChangeKind::kMove) {
+      row.key = OldKeyText(pending_.set, change);
+      ASSIGN_OR_RETURN(newest, book.Newest(row));
+    }
+    if (newest.has_value()) return NeedsWholeRow(kJoined, *change.table);
+    // Somebody settled it, or another row has the same hash.
+    pending_.settled.push_back({&owned, row.schema, row.table, row.key});
+    return target_->ApplyInSavepoint(&pending_.set, index, index + 1);
+  }
+  if (change.refetched) {
+    // The row is what the changes that are set aside made of it, the newest of them last. A newer
+    // version would let it win over what other sources wrote since.
+    ASSIGN_OR_RETURN(const std::optional<Hlc> newest, book.Newest(row));
+    if (!newest.has_value()) return absl::OkStatus();
+    change.hlc = *newest;
+  }
+  RETURN_IF_ERROR(Supersede(change));
+  return target_->ApplyInSavepoint(&pending_.set, index, index + 1);
+}
+
+absl::Status Worker::Supersede(const Change& change) {
+  Owned& owned = *sources_.at(*change.source);
+  const LetterRow row = LetterRowOf(pending_.set, change);
+  ASSIGN_OR_RETURN(const int64_t letters, LetterBook(*connection_).Supersede(row));
+  pending_.superseded[&owned] += letters;
+  pending_.settled.push_back({&owned, row.schema, row.table, row.key});
+  return absl::OkStatus();
+}
+
+// The row has left its old key, whatever is still missing under the new one.
+absl::Status Worker::LeaveOldKey(const Change& change, DeadLetter* letter) {
+  ChangeSet& set = pending_.set;
+  Change old = change;
+  old.kind = ChangeKind::kDelete;
+  old.shape = change.old_shape;
+  old.first_value = change.first_old_value;
+  set.changes.push_back(old);
+  const absl::Status status =
+      target_->ApplyInSavepoint(&set, set.changes.size() - 1, set.changes.size());
+  set.changes.pop_back();
+  if (status.ok()) return Supersede(old);
+  if (!SplitsOn(status)) return status;
+  // Then the new key alone does not settle the letter.
+  *letter = DeadLetterOf(set, change, status);
+  letter->key.clear();
+  return absl::OkStatus();
+}
+
+absl::Status Worker::AddRowLetter(Owned& owned, const DeadLetter& letter) {
+  RETURN_IF_ERROR(target_->AddDeadLetters({letter}));
+  if (letter.key.empty()) return absl::OkStatus();
+  owned.letters.Add(letter.schema, letter.table, letter.key);
+  std::vector<Settled>& settled = pending_.settled;
+  settled.erase(std::remove_if(settled.begin(), settled.end(),
+                               [&](const Settled& row) {
+                                 return row.owned == &owned && row.key == letter.key &&
+                                        row.table == letter.table && row.schema == letter.schema;
+                               }),
+                settled.end());
+  return absl::OkStatus();
+}
+
+}  // namespace pmoves
