@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "publisher/core/wal_source.h"
 
 namespace pmoves {
 namespace {
@@ -78,6 +79,7 @@ absl::Status ChangePump::Process(const WalChange& change) {
   if (change.action == WalAction::kBegin) {
     ASSIGN_OR_RETURN(TransactionOrder::Verdict verdict, order_.Begin(change.position));
     publishing_ = verdict == TransactionOrder::Verdict::kPublish;
+    refetcher_.Seen(change.xid);
     if (publishing_) plan_.Begin(change.position, change.xid, change.commit_us);
   } else if (change.action == WalAction::kCommit) {
     RETURN_IF_ERROR(order_.Commit(change.position));
@@ -86,6 +88,8 @@ absl::Status ChangePump::Process(const WalChange& change) {
       ++transactions_;
     }
     publishing_ = false;
+  } else if (publishing_ && change.transactional && change.prefix == kMessagePrefix) {
+    return refetcher_.TakeMark(change.content, &plan_);
   }
   return absl::OkStatus();
 }

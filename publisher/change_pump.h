@@ -4,6 +4,7 @@
 // Rows that may hold a NaN (NonfiniteReader) must be read again before they are planned. They and
 // all that follows them are held as raw bytes, in order, so that many rows share one statement;
 // nothing is held longer than until the WAL has nothing more to read.
+// A mark of the Refetcher becomes the rows that the centre asked for.
 //
 // Invariant:    changes reach the plan in WAL order. Held bytes are bounded by kMaxHeldBytes and
 // one event (promise R1).
@@ -24,6 +25,7 @@
 #include "publisher/core/wal2json_decoder.h"
 #include "publisher/io/nonfinite_reader.h"
 #include "publisher/io/pg_catalog.h"
+#include "publisher/refetcher.h"
 
 namespace pmoves {
 
@@ -31,8 +33,12 @@ class ChangePump {
  public:
   // All references must outlive the pump. `order` knows what the stream holds already.
   ChangePump(TransactionOrder order, MessagePlan& plan, PgCatalog& catalog,
-             NonfiniteReader& nonfinite)
-      : order_(order), plan_(plan), catalog_(catalog), nonfinite_(nonfinite) {}
+             NonfiniteReader& nonfinite, Refetcher& refetcher)
+      : order_(order),
+        plan_(plan),
+        catalog_(catalog),
+        nonfinite_(nonfinite),
+        refetcher_(refetcher) {}
 
   // One payload of the WAL source.
   absl::Status Take(std::string_view payload);
@@ -59,6 +65,7 @@ class ChangePump {
   MessagePlan& plan_;
   PgCatalog& catalog_;
   NonfiniteReader& nonfinite_;
+  Refetcher& refetcher_;
   Wal2JsonDecoder decoder_;
   uint32_t xid_ = 0;         // of the transaction that is being read
   bool publishing_ = false;  // the open transaction is one that the stream does not have

@@ -45,6 +45,10 @@ const Histogram::BucketBoundaries kAckBuckets = {0.0005, 0.001, 0.0025, 0.005, 0
 constexpr const char kDependencyHelp[] = "1 if a usable connection exists";
 constexpr const char kPublishMessagesHelp[] =
     "Messages by outcome: stored, or given up by a session that ended";
+constexpr const char kRefetchRequestsHelp[] =
+    "Rows that the centre asked for, by what became of it";
+constexpr const char kRefetchAnsweredHelp[] =
+    "Rows that were read for the centre: sent, gone by then, or not readable";
 constexpr const char kHeartbeatsHelp[] = "Heartbeats handed to the NATS connection";
 
 }  // namespace
@@ -138,6 +142,18 @@ Metrics::Metrics(std::shared_ptr<prometheus::Registry> owner, const std::string&
                                  {{"outcome", "ok"}})),
       heartbeats_failed(OneCounter(*registry, "pmoves_sync_heartbeats_sent_total", kHeartbeatsHelp,
                                    {{"outcome", "failed"}})),
+      refetch_accepted(OneCounter(*registry, "pmoves_sync_refetch_requests_total",
+                                  kRefetchRequestsHelp, {{"outcome", "accepted"}})),
+      refetch_refused(OneCounter(*registry, "pmoves_sync_refetch_requests_total",
+                                 kRefetchRequestsHelp, {{"outcome", "refused"}})),
+      refetch_dropped(OneCounter(*registry, "pmoves_sync_refetch_requests_total",
+                                 kRefetchRequestsHelp, {{"outcome", "dropped"}})),
+      refetch_rows(OneCounter(*registry, "pmoves_sync_refetch_answered_total", kRefetchAnsweredHelp,
+                              {{"outcome", "row"}})),
+      refetch_gone(OneCounter(*registry, "pmoves_sync_refetch_answered_total", kRefetchAnsweredHelp,
+                              {{"outcome", "gone"}})),
+      refetch_failed(OneCounter(*registry, "pmoves_sync_refetch_answered_total",
+                                kRefetchAnsweredHelp, {{"outcome", "failed"}})),
       slot_exists(OneGauge(*registry, "pmoves_sync_slot_exists", "1 if the configured slot exists",
                            {{"slot", slot}})),
       slot_active(OneGauge(*registry, "pmoves_sync_slot_active", "1 if a walsender holds the slot",

@@ -87,6 +87,13 @@ struct Metrics {
   Counter& heartbeats_sent;
   Counter& heartbeats_failed;
 
+  Counter& refetch_accepted;
+  Counter& refetch_refused;
+  Counter& refetch_dropped;
+  Counter& refetch_rows;
+  Counter& refetch_gone;
+  Counter& refetch_failed;
+
   Gauge& slot_exists;
   Gauge& slot_active;
   OneHot slot_wal_status;

@@ -65,6 +65,7 @@ absl::Status PublishLoop::Turn() {
   if (parts_.nats.IsClosed()) return absl::UnavailableError("the connection to NATS is lost");
   RETURN_IF_ERROR(TakeAcks());
   TakeApplied();
+  RETURN_IF_ERROR(parts_.refetcher.Turn(now_));
   RETURN_IF_ERROR(ReadWal());
   RETURN_IF_ERROR(PublishReady());
   RETURN_IF_ERROR(FlushWhenQuiet());
@@ -275,18 +276,20 @@ void PublishLoop::Wait() {
     catalog_due_ = now_ + kCatalogInterval;
     parts_.catalog.Refresh();
   }
-  absl::Time until = std::min({now_ + (parts_.source.uses_tls() ? kLongestTlsWait : kLongestWait),
-                               report_due_, heartbeat_due_, parts_.ledger.NextDeadline()});
+  absl::Time until =
+      std::min({now_ + (parts_.source.uses_tls() ? kLongestTlsWait : kLongestWait), report_due_,
+                heartbeat_due_, parts_.ledger.NextDeadline(), parts_.refetcher.NextDue()});
   if (parts_.ledger.SafePosition(now_) > reported_) until = std::min(until, advance_due_);
-  std::array<pollfd, 4> fds = {{{parts_.sink.fd(), POLLIN, 0},
+  std::array<pollfd, 5> fds = {{{parts_.sink.fd(), POLLIN, 0},
                                 {parts_.stop.fd(), POLLIN, 0},
                                 {parts_.applied.fd(), POLLIN, 0},
+                                {parts_.refetcher.fd(), POLLIN, 0},
                                 {parts_.source.fd(), POLLIN, 0}}};
   const absl::Duration gather = drained_ ? GatherTime() : absl::ZeroDuration();
   if (gather > absl::ZeroDuration()) until = std::min(until, MonotonicNow() + gather);
   const bool skip_wal = blocked_ || gather > absl::ZeroDuration();
   const timespec timeout = absl::ToTimespec(std::max(until - MonotonicNow(), absl::ZeroDuration()));
-  ppoll(fds.data(), skip_wal ? 3 : 4, &timeout, nullptr);
+  ppoll(fds.data(), fds.size() - (skip_wal ? 1 : 0), &timeout, nullptr);
 }
 
 // Stopping: what is whole goes out and is awaited for a moment. A crash here is safe; this only

@@ -34,6 +34,7 @@
 #include "publisher/io/applied_feed.h"
 #include "publisher/io/pg_wal_source.h"
 #include "publisher/metrics.h"
+#include "publisher/refetcher.h"
 #include "publisher/status.h"
 
 namespace pmoves {
@@ -48,6 +49,7 @@ class PublishLoop {
     const PublisherConfig& config;
     PgWalSource& source;
     ChangePump& pump;
+    Refetcher& refetcher;
     MessagePlan& plan;
     MessageSink& sink;
     HandoffLedger& ledger;

@@ -14,9 +14,11 @@
 #include "publisher/io/jetstream_sink.h"
 #include "publisher/io/nonfinite_reader.h"
 #include "publisher/io/pg_preflight.h"
+#include "publisher/io/refetch_feed.h"
 #include "publisher/io/stream_tail.h"
 #include "publisher/io/writer_fence.h"
 #include "publisher/publish_loop.h"
+#include "publisher/refetcher.h"
 
 namespace pmoves {
 
@@ -229,7 +231,10 @@ absl::Status Session::Publish() {
 
   NonfiniteReader nonfinite(*sql_);
   const TransactionOrder order(decision_.previous, comes_again ? facts_.tail.landmark : Lsn{});
-  ChangePump pump(order, plan, *catalog_, nonfinite);
+  ASSIGN_OR_RETURN(const std::unique_ptr<RefetchFeed> feed,
+                   RefetchFeed::Subscribe(*nats_, config.source));
+  Refetcher refetcher({*sql_, *catalog_, *feed, *nats_, context_.metrics}, context_.writer);
+  ChangePump pump(order, plan, *catalog_, nonfinite, refetcher);
   context_.board.Update([this](PublisherStatus& status) {
     status.epoch = decision_.epoch;
     status.writer = context_.writer;
@@ -247,8 +252,8 @@ absl::Status Session::Publish() {
            {"unfinished_tail", facts_.tail.unfinished ? "yes" : "no"},
            {"foreign_messages", facts_.tail.foreign_messages},
            {"tables", static_cast<uint64_t>(catalog_->size())}});
-  PublishLoop loop({config, *source_, pump, plan, *sink, ledger, *catalog_, *applied_, *nats_,
-                    context_.board, context_.metrics, context_.stop},
+  PublishLoop loop({config, *source_, pump, refetcher, plan, *sink, ledger, *catalog_, *applied_,
+                    *nats_, context_.board, context_.metrics, context_.stop},
                    decision_.epoch, facts_.slot.confirmed);
   absl::Status status = loop.Run();
   was_sound_ = loop.was_streaming();

@@ -21,15 +21,17 @@ constexpr absl::Duration kReportAll = absl::Seconds(30);
 constexpr absl::Duration kFailures = absl::Seconds(2);
 constexpr absl::Duration kCollect = absl::Minutes(1);
 constexpr absl::Duration kMaintainLog = absl::Minutes(10);
+constexpr absl::Duration kAsk = absl::Seconds(1);
 
 }  // namespace
 
 Coordinator::Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream,
-                         FleetState& fleet, SubscriberMetrics& metrics,
+                         RefetchAsker& asker, FleetState& fleet, SubscriberMetrics& metrics,
                          std::vector<std::unique_ptr<Worker>>& workers)
     : config_(config),
       nats_(nats),
       jetstream_(jetstream),
+      asker_(asker),
       fleet_(fleet),
       metrics_(metrics),
       workers_(workers),
@@ -77,6 +79,10 @@ void Coordinator::Turn(absl::Time now) {
     failures_at_ = now + kFailures;
     if (auto open = status_->RefreshFailures(); open.ok())
       metrics_.dead_letters_open.Set(static_cast<double>(*open));
+  }
+  if (now >= ask_at_) {
+    ask_at_ = now + kAsk;
+    AskForRows(now);
   }
   if (now >= collect_at_) {
     collect_at_ = now + kCollect;
@@ -205,6 +211,19 @@ void Coordinator::Purge() {
     } else {
       LogLimited(LogLevel::kWarn, "stream.purge_failed", MessageOf(status), {{"source", source}});
     }
+  }
+}
+
+void Coordinator::AskForRows(absl::Time now) {
+  std::vector<std::string> owned;
+  for (const SourceState& state : fleet_.Snapshot()) {
+    if (state.owned) owned.push_back(state.source);
+  }
+  auto asked = asker_.Turn(now, *connection_, owned);
+  if (asked.ok()) {
+    metrics_.refetch_asked.Increment(*asked);
+  } else {
+    LogLimited(LogLevel::kWarn, "refetch.ask_failed", MessageOf(asked.status()));
   }
 }
 

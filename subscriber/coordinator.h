@@ -24,6 +24,7 @@
 #include "common/io/pg_connection.h"
 #include "subscriber/config.h"
 #include "subscriber/fleet_state.h"
+#include "subscriber/io/refetch_asker.h"
 #include "subscriber/io/status_writer.h"
 #include "subscriber/metrics.h"
 #include "subscriber/worker.h"
@@ -33,7 +34,7 @@ namespace pmoves {
 class Coordinator {
  public:
   Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream,
-              FleetState& fleet, SubscriberMetrics& metrics,
+              RefetchAsker& asker, FleetState& fleet, SubscriberMetrics& metrics,
               std::vector<std::unique_ptr<Worker>>& workers);
 
   // Everything that is due at `now`. Never fails: what does not work is logged and tried again at
@@ -49,10 +50,12 @@ class Coordinator {
   absl::Status ShareSources(const std::set<std::string>& known);
   void Report(absl::Time now, bool everything);
   void Purge();
+  void AskForRows(absl::Time now);
 
   const SubscriberConfig& config_;
   NatsClient& nats_;
   JetStream& jetstream_;
+  RefetchAsker& asker_;
   FleetState& fleet_;
   SubscriberMetrics& metrics_;
   std::vector<std::unique_ptr<Worker>>& workers_;
@@ -64,6 +67,7 @@ class Coordinator {
   absl::Time report_at_ = absl::InfinitePast();
   absl::Time report_all_at_ = absl::InfinitePast();
   absl::Time failures_at_ = absl::InfinitePast();
+  absl::Time ask_at_ = absl::InfinitePast();
   absl::Time purge_at_ = absl::InfinitePast();
   absl::Time collect_at_ = absl::InfinitePast();
   absl::Time maintain_log_at_ = absl::InfinitePast();

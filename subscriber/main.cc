@@ -181,11 +181,12 @@ int DeadLettersShow(const SubscriberConfig& config, const CliArgs& args) {
   std::printf(
       "id:         %d\nstate:      %s %s\nsource:     %s\nkind:       %s\ntable:      "
       "%s\noperation:  %s\nposition:   %s\nreason:     %s\nsqlstate:   %s\nmessage:    "
-      "%s\ncreated:    %s\nkey:        %s\npayload:    %s\n",
+      "%s\ncreated:    %s\nkey:        %s\nrefetch:    %s\npayload:    "
+      "%s\n",
       static_cast<int>(row->id), row->state.c_str(), row->resolution.c_str(), row->source.c_str(),
       row->kind.c_str(), row->table.c_str(), row->operation.c_str(), row->position.c_str(),
       row->reason.c_str(), row->sql_state.c_str(), row->message.c_str(), row->created_at.c_str(),
-      row->key.c_str(), row->payload.c_str());
+      row->key.c_str(), row->refetch.c_str(), row->payload.c_str());
   return kExitOk;
 }
 

@@ -61,6 +61,9 @@ SubscriberMetrics::SubscriberMetrics()
       connections_lost(Counters(*registry, "pmoves_sync_target_connections_lost_total",
                                 "Connections to the central database that broke")
                            .Add({})),
+      refetch_asked(Counters(*registry, "pmoves_sync_refetch_asked_total",
+                             "Questions to edges for rows that the centre does not have whole")
+                        .Add({})),
       messages(
           Counters(*registry, "pmoves_sync_fetch_messages_total", "Messages read from the streams")
               .Add({})),

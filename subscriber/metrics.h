@@ -52,6 +52,7 @@ class SubscriberMetrics {
   prometheus::Counter& batch_retries;
   prometheus::Counter& batch_splits;
   prometheus::Counter& connections_lost;
+  prometheus::Counter& refetch_asked;
   prometheus::Counter& messages;
   prometheus::Histogram& batch_changes;
   prometheus::Histogram& batch_duration;

@@ -22,6 +22,7 @@
 #include "proto/subject.h"
 #include "subscriber/coordinator.h"
 #include "subscriber/io/jetstream_source.h"
+#include "subscriber/io/refetch_asker.h"
 #include "subscriber/worker.h"
 
 namespace pmoves {
@@ -148,6 +149,7 @@ absl::Status Subscriber::Session() {
                                  static_cast<size_t>(natsMsg_GetDataLength(message.get())));
         });
       }));
+  ASSIGN_OR_RETURN(const std::unique_ptr<RefetchAsker> asker, RefetchAsker::Create(*nats));
   for (auto& worker : workers) worker->Start();
   LogInfo("session.started", "connected to NATS", {{"server_version", nats->server_version()}});
   nats_ready_ = true;
@@ -156,7 +158,7 @@ absl::Status Subscriber::Session() {
     MutexLock lock(mutex_);
     last_error_.clear();
   }
-  Coordinator coordinator(config_, *nats, jetstream, fleet_, metrics_, workers);
+  Coordinator coordinator(config_, *nats, jetstream, *asker, fleet_, metrics_, workers);
   while (!stop_.requested() && !nats->IsClosed()) {
     Turned();
     coordinator.Turn(Now());

@@ -48,6 +48,7 @@ class PgRows {
   explicit PgRows(PgResultPtr result) : result_(std::move(result)) {}
   int size() const { return PQntuples(result_.get()); }
   int columns() const { return PQnfields(result_.get()); }
+  std::string_view Name(int column) const { return PQfname(result_.get(), column); }
   bool IsNull(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
   std::string_view Text(int row, int column) const {
     return {PQgetvalue(result_.get(), row, column),

@@ -28,6 +28,8 @@ proto::Operation OperationOf(WalAction action) {
       return proto::Operation::kDelete;
     case WalAction::kTruncate:
       return proto::Operation::kTruncate;
+    case WalAction::kSnapshot:
+      return proto::Operation::kSnapshot;
     default:
       break;
   }

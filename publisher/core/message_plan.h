@@ -73,7 +73,8 @@ class MessagePlan {
   ~MessagePlan();
 
   void Begin(Lsn position, uint32_t xid, int64_t commit_us);
-  // REQUIRES: a transaction is open; change is I, U, D or T; relation describes its table.
+  // REQUIRES: a transaction is open; change is I, U, D, T or a snapshot; relation describes its
+  // table.
   void Add(const WalChange& change, const Relation& relation);
   void Commit();
   // Emits the held group, if any.

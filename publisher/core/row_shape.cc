@@ -71,7 +71,7 @@ void RowShape::Learn(const WalChange& change, const Relation& relation) {
   key_.Clear();
   key_columns_.clear();
   whole_identity_is_key_ = false;
-  if (action_ == WalAction::kInsert) data_ = columns_;
+  if (action_ == WalAction::kInsert || action_ == WalAction::kSnapshot) data_ = columns_;
   if (action_ == WalAction::kUpdate) LearnRow(change, relation);
   if (action_ == WalAction::kUpdate || action_ == WalAction::kDelete) LearnKey(change, relation);
 }

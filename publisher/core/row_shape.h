@@ -45,7 +45,7 @@ struct PlannedRow {
 
 class RowShape {
  public:
-  // REQUIRES: change is I, U, D or T, of this relation.
+  // REQUIRES: change is I, U, D, T or a snapshot, of this relation.
   void Learn(const WalChange& change, const Relation& relation);
   // The change has the columns in the order that was learnt, and the relation still says the same
   // of them.

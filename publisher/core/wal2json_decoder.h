@@ -20,7 +20,16 @@
 
 namespace pmoves {
 
-enum class WalAction { kBegin, kInsert, kUpdate, kDelete, kTruncate, kMessage, kCommit };
+enum class WalAction {
+  kBegin,
+  kInsert,
+  kUpdate,
+  kDelete,
+  kTruncate,
+  kMessage,
+  kCommit,
+  kSnapshot,  // never from wal2json: a row that was read over SQL, in the form of an insert
+};
 
 // Views point into the decoder's buffer: valid until the next Decode.
 struct WalChange {

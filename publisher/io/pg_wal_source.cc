@@ -95,7 +95,7 @@ absl::Status PgWalSource::Start(Lsn from) {
       "\"include-lsn\" '1', \"include-xids\" '1', \"include-timestamp\" '1', \"include-types\" "
       "'0', "
       "\"add-msg-prefixes\" %s, \"add-tables\" %s)",
-      QuoteIdentifier(options_.slot), from.ToString(), Quoted(options_.message_prefix),
+      QuoteIdentifier(options_.slot), from.ToString(), Quoted(kMessagePrefix),
       Quoted(options_.add_tables));
   PgResultPtr result(PQexec(connection_->raw(), command.c_str()));
   if (PQresultStatus(result.get()) != PGRES_COPY_BOTH) {

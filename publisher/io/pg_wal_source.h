@@ -39,8 +39,7 @@ class PgWalSource : public WalSource {
     std::string password;
     std::string application_name;
     std::string slot;
-    std::string add_tables;                      // CapturedTables::AddTablesOption()
-    std::string message_prefix = "pmoves_sync";  // only logical messages of this prefix are sent
+    std::string add_tables;  // CapturedTables::AddTablesOption()
     // Whether a table whose changes were dropped by wal2json matters; asked on the publish loop.
     std::function<bool(std::string_view schema, std::string_view table)> is_captured;
   };

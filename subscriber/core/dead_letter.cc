@@ -39,7 +39,7 @@ std::string KeyOf(const ChangeSet& set, const TargetTable& table, const Shape& s
     proto::AppendJsonString(set.Text(set.values[first_value + static_cast<size_t>(shape.key[i])]),
                             &text);
   }
-  return text + "}";
+  return text.append("}");
 }
 
 }  // namespace
@@ -81,6 +81,11 @@ std::string DeadLetter::Identity() const {
     return absl::StrFormat("message/%s/%d/%x", source, sequence, std::hash<std::string>()(payload));
   }
   return absl::StrFormat("row/%s/%d/%s/%d/%d", source, epoch, position.ToString(), chunk, row);
+}
+
+bool DeadLetter::WantsRow() const {
+  return !key.empty() &&
+         (reason == kUpdateMissing || reason == kUpdateIncomplete || reason == kJoined);
 }
 
 bool IsStorableText(std::string_view text) {

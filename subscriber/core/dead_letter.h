@@ -41,6 +41,8 @@ struct DeadLetter {
 
   // Equal for the same change however often it is redelivered.
   std::string Identity() const;
+  // The whole row would settle it: the edge is asked for it.
+  bool WantsRow() const;
 };
 
 // Reasons of a partial update that finds no row to lay itself over, by the names that PostgreSQL

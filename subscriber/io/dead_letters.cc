@@ -34,6 +34,7 @@ DeadLetterRow RowOf(const PgRows& rows, int i) {
           rows.String(i, 10),
           rows.String(i, 11),
           "",
+          "",
           ""};
 }
 
@@ -70,14 +71,18 @@ absl::StatusOr<std::vector<DeadLetterRow>> DeadLetterStore::List(bool all, int l
 absl::StatusOr<DeadLetterRow> DeadLetterStore::Show(int64_t id) {
   ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat(
                                           "SELECT %s, COALESCE(payload, encode(raw, 'hex')), "
-                                          "COALESCE(key, '') FROM pmoves_sync.dead_letter WHERE "
-                                          "id = %d",
+                                          "COALESCE(key, ''), CASE WHEN refetch_attempts > 0 THEN "
+                                          "refetch_attempts || ' answers, the last: ' || "
+                                          "refetch_answer WHEN refetch_at IS NOT NULL THEN 'no "
+                                          "answer yet' ELSE '' END FROM pmoves_sync.dead_letter "
+                                          "WHERE id = %d",
                                           kColumns, id)));
   if (rows.size() == 0)
     return absl::NotFoundError(absl::StrFormat("there is no dead letter %d", id));
   DeadLetterRow row = RowOf(rows, 0);
   row.payload = rows.String(0, 12);
   row.key = rows.String(0, 13);
+  row.refetch = rows.String(0, 14);
   return row;
 }
 
@@ -110,11 +115,14 @@ absl::StatusOr<std::vector<DeadLetterStore::RetryResult>> DeadLetterStore::Retry
     if (!superseded.ok()) {
       if (!connection_.IsOpen()) return superseded.status();
       connection_.Rollback();
+      // A row that is missing is asked for anew.
+      const char* const ask = absl::IsNotFound(superseded.status()) ? "t" : "f";
       (void)connection_.Execute(
-          "UPDATE pmoves_sync.dead_letter SET message = $2, sqlstate = $3 WHERE id = $1::bigint "
-          "AND state = 'open'",
+          "UPDATE pmoves_sync.dead_letter SET message = $2, sqlstate = $3, refetch_attempts = 0, "
+          "refetch_at = CASE WHEN $4::boolean AND key IS NOT NULL THEN clock_timestamp() ELSE "
+          "refetch_at END WHERE id = $1::bigint AND state = 'open'",
           {PgParam(std::to_string(next)), PgParam(MessageOf(superseded.status())),
-           PgParam(SqlStateOf(superseded.status()))});
+           PgParam(SqlStateOf(superseded.status())), PgParam(ask)});
     }
     results.push_back({next, superseded.status(), superseded.ok() && *superseded});
   }

@@ -24,6 +24,7 @@ struct DeadLetterRow {
   std::string source, kind, position, table, operation, reason, sql_state, message, state,
       created_at, resolution;
   std::string payload, key;  // only from Show: contain row values
+  std::string refetch;       // only from Show: what the edge says that was asked for the row
 };
 
 class DeadLetterStore {
@@ -41,7 +42,7 @@ class DeadLetterStore {
     bool superseded = false;
   };
   // One (or all open ones, in the order of the source), each in a transaction of its own. One that
-  // fails again stays open.
+  // fails again stays open; if it is for want of the row, the edge is asked again.
   absl::StatusOr<std::vector<RetryResult>> Retry(std::optional<int64_t> id);
   absl::Status Discard(int64_t id, const std::string& reason);
 

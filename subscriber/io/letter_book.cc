@@ -19,7 +19,7 @@ constexpr const char kSettle[] =
 }  // namespace
 
 LetterRow LetterRowOf(const ChangeSet& set, const Change& change) {
-  return {*change.source, change.table->schema, change.table->table, KeyText(set, change),
+  return {*change.source, change.table->SourceSchema(), change.table->SourceTable(), KeyText(set, change),
           change.hlc};
 }
 

@@ -337,10 +337,10 @@ absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
             .Execute("INSERT INTO pmoves_sync.dead_letter (source, kind, epoch, position, chunk, "
                      "row_index, schema_name, table_name, operation, hlc, "
                      "committed_at, stream_sequence, subject, reason, sqlstate, message, payload, "
-                     "raw, identity, stored_at, key) VALUES ($1, $2, $3, $4, $5, $6, "
-                     "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON "
-                     "CONFLICT "
-                     "(identity) DO NOTHING",
+                     "raw, identity, stored_at, key, refetch_at) VALUES ($1, $2, $3, $4, $5, $6, "
+                     "$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, CASE "
+                     "WHEN $22::boolean THEN clock_timestamp() END) ON CONFLICT (identity) DO "
+                     "NOTHING",
                      {PgParam(letter.source),
                       PgParam(letter.whole_message ? "message" : "row"),
                       PgParam(numbers[0]),
@@ -361,7 +361,8 @@ absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
                       is_text ? PgParam() : PgParam(hex),
                       PgParam(identity),
                       letter.stored_us == 0 ? PgParam() : PgParam(stored),
-                      letter.key.empty() ? PgParam() : PgParam(letter.key)})
+                      letter.key.empty() ? PgParam() : PgParam(letter.key),
+                      PgParam(letter.WantsRow() ? "t" : "f")})
             .status());
   }
   return absl::OkStatus();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/base/check.h"
+#include "proto/refetch.h"
 #include "proto/subject.h"
 #include "tests/proto/vectors.h"
 
@@ -41,6 +42,10 @@ std::vector<std::string> Corpus() {
   }
   inputs.push_back(
       pmoves::proto::EncodeApplied({"jetson-01", 3, pmoves::Lsn{26}, pmoves::Hlc{123}}));
+  const pmoves::proto::RefetchRequest row{"public", "doc", {{"id", "7"}, {"a\"b", "\\x00 \n"}}};
+  inputs.push_back(pmoves::proto::EncodeRefetchRequest(row));
+  inputs.push_back(pmoves::proto::EncodeRefetchAnswer({row, true, ""}));
+  inputs.push_back(pmoves::proto::EncodeRefetchAnswer({row, false, "no such table"}));
   return inputs;
 }
 

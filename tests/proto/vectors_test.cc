@@ -99,10 +99,10 @@ TEST(VectorsTest, CoverWhatAMessageCanBe) {
   std::set<std::string> names;
   for (const Vector& vector : LoadVectors()) names.insert(vector.name);
   EXPECT_THAT(
-      (std::vector<std::string>{"insert", "insert_rows", "chunk_in_the_middle", "update",
-                                "update_unchanged_toast", "update_key_change", "delete", "truncate",
-                                "group_of_transactions", "big_row_part_0", "progress",
-                                "quoted_identifiers", "widest_values", "null_and_null_text"}),
+      (std::vector<std::string>{
+          "insert", "insert_rows", "chunk_in_the_middle", "update", "update_unchanged_toast",
+          "update_key_change", "delete", "truncate", "group_of_transactions", "big_row_part_0",
+          "progress", "quoted_identifiers", "widest_values", "null_and_null_text", "snapshot"}),
       IsSubsetOf(names));
 }
 
