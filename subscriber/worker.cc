@@ -23,6 +23,12 @@ absl::Status TransactionSetAside(const absl::Status& cause) {
       SqlStateOf(cause));
 }
 
+absl::Status TruncateSetAside() {
+  return absl::InvalidArgumentError(
+      "a TRUNCATE waits for a person (truncate: quarantine): a retry removes the rows that its "
+      "source wrote last, up to then; discarded, they stay");
+}
+
 }  // namespace
 
 Worker::Worker(int index, Shared shared)
@@ -258,7 +264,9 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
   if (status.code() == absl::StatusCode::kInvalidArgument) return refuse("malformed", status);
   RETURN_IF_ERROR(status);
   owned.clock.Stamp(&pending_.set, before);
-  if (!owned.set_aside.empty()) DivertSetAside(owned, before);
+  const bool quarantined = body_.operation == proto::Operation::kTruncate &&
+                           (*table)->policy.truncate == TruncatePolicy::kQuarantine;
+  if (quarantined || !owned.set_aside.empty()) Divert(owned, before);
   SourceProgress& progress = ProgressOf(owned);
   progress.commit_us = std::max(progress.commit_us, body_.commit_us);
   if (pending_.oldest_commit_us == 0) pending_.oldest_commit_us = body_.commit_us;
@@ -278,26 +286,33 @@ absl::StatusOr<TargetTable*> Worker::FindTable() {
   return table;
 }
 
-void Worker::DivertSetAside(Owned& owned, size_t first_change) {
+void Worker::Divert(Owned& owned, size_t first_change) {
   std::vector<Change>& changes = pending_.set.changes;
-  for (size_t i = first_change; i < changes.size(); ++i) {
-    const auto found = owned.set_aside.find(changes[i].position);
-    if (found == owned.set_aside.end()) continue;
-    DeadLetter letter = DeadLetterOf(pending_.set, changes[i], TransactionSetAside(found->second));
-    letter.reason = "transaction";
+  auto diverted = [&](const Change& change) {
+    const char* reason = nullptr;
+    absl::Status why;
+    if (const auto found = owned.set_aside.find(change.position); found != owned.set_aside.end()) {
+      reason = "transaction";
+      why = TransactionSetAside(found->second);
+    } else if (change.kind == ChangeKind::kTruncate &&
+               change.table->policy.truncate == TruncatePolicy::kQuarantine) {
+      reason = "truncate";
+      why = TruncateSetAside();
+    }
+    if (reason == nullptr) return false;
+    DeadLetter letter = DeadLetterOf(pending_.set, change, why);
+    letter.reason = reason;
     owned.letters.Add(letter.schema, letter.table, letter.key);
-    pending_.letters.push_back(std::move(letter));
     owned.metrics.dead_lettered.Increment();
     ++pending_
-          .activity[&owned]
-                   [DisplayTable(changes[i].table->SourceSchema(), changes[i].table->SourceTable())]
+          .activity[&owned][DisplayTable(change.table->SourceSchema(), change.table->SourceTable())]
           .set_aside;
-  }
-  changes.erase(
-      std::remove_if(
-          changes.begin() + static_cast<ptrdiff_t>(first_change), changes.end(),
-          [&owned](const Change& change) { return owned.set_aside.count(change.position) > 0; }),
-      changes.end());
+    pending_.letters.push_back(std::move(letter));
+    return true;
+  };
+  changes.erase(std::remove_if(changes.begin() + static_cast<ptrdiff_t>(first_change),
+                               changes.end(), diverted),
+                changes.end());
 }
 
 }  // namespace pmoves

@@ -140,8 +140,8 @@ class Worker {
   absl::Status AddTransaction(Owned& owned, FedTransaction transaction);
   // The table that body_ names, as the centre has it now.
   absl::StatusOr<TargetTable*> FindTable();
-  // Changes of a group whose transaction is set aside become dead letters.
-  void DivertSetAside(Owned& owned, size_t first_change);
+  // Changes that are not to be tried become dead letters.
+  void Divert(Owned& owned, size_t first_change);
   absl::Status AddMessage(Owned& owned, const FedTransaction& transaction,
                           std::unique_ptr<ReceivedMessage> message);
   // A whole message becomes a dead letter.

@@ -34,7 +34,7 @@ struct DeadLetter {
   std::string subject;
   std::string reason;  // a short stable word: constraint, value, refused, update_missing,
                        // update_incomplete, malformed, not_configured, forged, not_allowed,
-                       // transaction
+                       // transaction, truncate
   std::string sql_state;
   std::string message;  // for people
   std::string payload;

@@ -72,12 +72,20 @@ std::vector<std::string> WrittenNames(const TargetTable& table, const Shape& sha
   return names;
 }
 
+// Neither a tombstone nor, where a truncate takes all rows, the table's floor is newer than s.
 std::string NotBuried(const TargetTable& table) {
-  return absl::StrFormat(
+  std::string condition = absl::StrFormat(
       "NOT EXISTS (SELECT 1 FROM pmoves_sync.tombstone d WHERE d.relation = %s AND d.key = %s AND "
       "(d.version, d.source) > "
       "(s._sync_version, s._source COLLATE \"C\"))",
       SqlLiteral(table.Name()), TombstoneKey(table, "s"));
+  if (table.policy.truncate == TruncatePolicy::kAll) {
+    condition += absl::StrFormat(
+        " AND NOT EXISTS (SELECT 1 FROM pmoves_sync.truncate_floor f WHERE f.relation = %s AND "
+        "(f.version, f.source) > (s._sync_version, s._source COLLATE \"C\"))",
+        SqlLiteral(table.Name()));
+  }
+  return condition;
 }
 
 std::string Upsert(const TargetTable& table, const Shape& shape, const std::string& from,
@@ -221,8 +229,15 @@ std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const 
 }
 
 std::string HasTombstones(const TargetTable& table) {
-  return absl::StrFormat("SELECT EXISTS (SELECT 1 FROM pmoves_sync.tombstone WHERE relation = %s)",
-                         SqlLiteral(table.Name()));
+  std::string ask =
+      absl::StrFormat("SELECT EXISTS (SELECT 1 FROM pmoves_sync.tombstone WHERE relation = %s)",
+                      SqlLiteral(table.Name()));
+  if (table.policy.truncate == TruncatePolicy::kAll) {
+    ask +=
+        absl::StrFormat(" OR EXISTS (SELECT 1 FROM pmoves_sync.truncate_floor WHERE relation = %s)",
+                        SqlLiteral(table.Name()));
+  }
+  return ask;
 }
 
 std::string DeleteFromStage(const TargetTable& table, const Shape& shape,
@@ -314,35 +329,31 @@ RowStatement WhyUntouched(const TargetTable& table) {
   return statement;
 }
 
-namespace {
-
-RowStatement Truncate(const TargetTable& table, const char* which_rows,
-                      const char* tombstone_version, const char* tombstone_source) {
+RowStatement TruncateOwnRows(const TargetTable& table) {
   RowStatement statement;
   statement.parameter_types = {kTextOid, kTimestamptzOid, kInt8Oid};
   statement.sql = absl::StrFormat(
-      "WITH gone AS (DELETE FROM %s t WHERE %s RETURNING t.*) INSERT INTO pmoves_sync.tombstone AS "
-      "d (relation, key, version, source, "
-      "deleted_at) SELECT %s, %s, %s, %s, $2 FROM gone g ON CONFLICT (relation, key) DO UPDATE SET "
-      "version = EXCLUDED.version, source = "
+      "WITH gone AS (DELETE FROM %s t WHERE t._source = $1 AND t._sync_version < $3 RETURNING t.*) "
+      "INSERT INTO pmoves_sync.tombstone AS d (relation, key, version, source, "
+      "deleted_at) SELECT %s, %s, g._sync_version, g._source || ' ', $2 FROM gone g ON CONFLICT "
+      "(relation, key) DO UPDATE SET version = EXCLUDED.version, source = "
       "EXCLUDED.source, deleted_at = EXCLUDED.deleted_at, recorded_at = now() WHERE (d.version, "
-      "d.source) < (EXCLUDED.version, "
-      "EXCLUDED.source)",
-      SqlTable(table), which_rows, SqlLiteral(table.Name()), TombstoneKey(table, "g"),
-      tombstone_version, tombstone_source);
+      "d.source) < (EXCLUDED.version, EXCLUDED.source)",
+      SqlTable(table), SqlLiteral(table.Name()), TombstoneKey(table, "g"));
   return statement;
 }
 
-}  // namespace
-
-RowStatement TruncateOwnRows(const TargetTable& table) {
-  return Truncate(table, "t._source = $1 AND t._sync_version < $3", "g._sync_version + 1",
-                  "g._source");
-}
-
 RowStatement TruncateAll(const TargetTable& table) {
-  return Truncate(table, "(t._sync_version, t._source COLLATE \"C\") < ($3, $1 COLLATE \"C\")",
-                  "$3", "$1");
+  RowStatement statement;
+  statement.parameter_types = {kTextOid, kTimestamptzOid, kInt8Oid};
+  statement.sql = absl::StrFormat(
+      "WITH floor AS (INSERT INTO pmoves_sync.truncate_floor AS f (relation, version, source) "
+      "VALUES (%s, $3, $1) ON CONFLICT (relation) DO UPDATE SET version = EXCLUDED.version, source "
+      "= EXCLUDED.source WHERE (f.version, f.source) < (EXCLUDED.version, EXCLUDED.source)) "
+      "DELETE FROM %s t WHERE (t._sync_version, t._source COLLATE \"C\") < ($3, $1 COLLATE \"C\") "
+      "AND $2::timestamptz IS NOT NULL",
+      SqlLiteral(table.Name()), SqlTable(table));
+  return statement;
 }
 
 }  // namespace pmoves

@@ -20,7 +20,11 @@
 //     under the old key; then a delete of the old key.
 //   - truncate, own-rows: this source's rows leave, each with a tombstone just above the ROW's
 //     version, so that an older write of another source stays dead and a newer one lives, whichever
-//     comes first. all: every older row leaves, with tombstones of the truncate's version.
+//     comes first. Just above is the same stamp and the source with a blank, which sorts before
+//     every other name: a whole tick more would bury another source's row of that stamp. all: every
+//     older row leaves, and the truncate's version becomes the table's floor: what is below is
+//     buried, also under keys that the centre never saw. Only statements of tables with this policy
+//     look at the floor. quarantine: an operator's retry is own-rows.
 //
 // A tombstone buries only what is strictly older: a key change is a delete and a row of one
 // version, and for the database the two keys may be equal (1.0 and 1.00, citext). The row must
@@ -61,8 +65,8 @@ std::string CopyIntoStage(const std::string& stage);
 std::string CopyIntoTable(const TargetTable& table, const Shape& shape);
 
 // Set-wise: from a stage.
-// kNone: the caller knows, under the table's lock, that the table has no tombstones
-// (HasTombstones), and saves the look per row.
+// kNone: the caller knows, under the table's lock, that the table has neither tombstones nor a
+// floor (HasTombstones), and saves the look per row.
 enum class Tombstones { kNone, kSome };
 std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage,
                             Tombstones tombstones);

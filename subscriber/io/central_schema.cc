@@ -61,6 +61,13 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.register (
 );
 COMMENT ON TABLE pmoves_sync.register IS 'The latest report of each source for each key, for tables whose conflict rules need more than a row version. The rows of those tables are computed from here.';
 
+CREATE TABLE IF NOT EXISTS pmoves_sync.truncate_floor (
+  relation text COLLATE "C" PRIMARY KEY,
+  version bigint NOT NULL,
+  source text COLLATE "C" NOT NULL
+);
+COMMENT ON TABLE pmoves_sync.truncate_floor IS 'The newest TRUNCATE of tables whose policy is all: older writes that arrive late stay buried.';
+
 CREATE TABLE IF NOT EXISTS pmoves_sync.dead_letter (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   source text NOT NULL,

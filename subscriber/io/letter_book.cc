@@ -19,8 +19,8 @@ constexpr const char kSettle[] =
 }  // namespace
 
 LetterRow LetterRowOf(const ChangeSet& set, const Change& change) {
-  return {*change.source, change.table->SourceSchema(), change.table->SourceTable(), KeyText(set, change),
-          change.hlc};
+  return {*change.source, change.table->SourceSchema(), change.table->SourceTable(),
+          KeyText(set, change), change.hlc};
 }
 
 absl::StatusOr<OpenLetters> LetterBook::Load(const std::string& source) {

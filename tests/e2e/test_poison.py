@@ -303,3 +303,28 @@ def test_a_source_that_may_not_write_a_table_is_refused_there(new_fleet):
     fleet.wait_caught_up()
     assert fleet.centre.db.query("SELECT id FROM sale") == [(1,)]
     assert [letter["source"] for letter in wait_letters(fleet, 1, reason="not_allowed")] == ["jetson-02"]
+
+
+def test_a_quarantined_truncate_waits_for_an_operator(new_fleet):
+    fleet = new_fleet()
+    fleet.create(fleet.centre.db, SALE)
+    fleet.centre.add_subscriber([{"table": "sale", "truncate": "quarantine"}])
+    for source in ("jetson-01", "jetson-02"):
+        fleet.add_edge(source, schema=SALE, tables=["sale"])
+    fleet.start()
+    first, second = fleet.edges
+    first.db.execute("INSERT INTO sale SELECT i, i, 'first' FROM generate_series(1, 10) i")
+    second.db.execute("INSERT INTO sale SELECT i, i, 'second' FROM generate_series(11, 20) i")
+    fleet.wait_caught_up()
+    first.db.execute("TRUNCATE sale; INSERT INTO sale VALUES (7, 7, 'after')")
+    second.db.execute("TRUNCATE sale")
+    fleet.wait_caught_up()
+    count = "SELECT count(*) FILTER (WHERE note = 'first'), count(*) FILTER (WHERE note = 'second'), count(*) FROM sale"
+    assert fleet.centre.db.query(count) == [(9, 10, 20)]
+    letters = wait_letters(fleet, 2, state="open")
+    assert {(letter["reason"], letter["operation"], letter["table_name"]) for letter in letters} == {("truncate", "TRUNCATE", "sale")}
+    mine, others = sorted(letters, key=lambda letter: letter["source"])
+    assert fleet.subscriber.must("dead-letters", "retry", str(mine["id"])) == f"{mine['id']}: applied\n"
+    assert fleet.centre.db.query(count) == [(0, 10, 11)]
+    discard(fleet, others)
+    assert fleet.centre.db.query(count) == [(0, 10, 11)]

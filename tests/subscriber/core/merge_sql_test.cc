@@ -64,7 +64,17 @@ std::string AllStatements() {
   row("jobs: move row", MoveRow(jobs, some));
   row("jobs: why untouched", WhyUntouched(jobs));
   row("jobs: truncate own rows", TruncateOwnRows(jobs));
-  row("jobs: truncate all", TruncateAll(jobs));
+
+  TargetTable emptied = JobsTable();
+  emptied.policy.truncate = TruncatePolicy::kAll;
+  const Shape& emptied_all = emptied.Intern({0, 1, 2});
+  row("truncate takes all: truncate", TruncateAll(emptied));
+  text("truncate takes all: has tombstones", HasTombstones(emptied));
+  text("truncate takes all: upsert from stage",
+       UpsertFromStage(emptied, emptied_all, "pmoves_stage_6", Tombstones::kSome));
+  row("truncate takes all: upsert row", UpsertRow(emptied, emptied_all));
+  row("truncate takes all: move row", MoveRow(emptied, emptied.Intern({0, 1})));
+  row("truncate takes all: why untouched", WhyUntouched(emptied));
 
   TargetTable odd = OddTable();
   const Shape& odd_all = odd.Intern({0, 1, 2, -1, 4});

@@ -1,0 +1,183 @@
+// CentreTest: a centre with one table, public.jobs (id integer primary key, status text, output
+// text), on a real Postgres, and sources that write it the way of a worker: decoded, versioned,
+// planned, merged, each batch one transaction that moves their positions.
+#ifndef PMOVES_TESTS_TESTING_CENTRE_H_
+#define PMOVES_TESTS_TESTING_CENTRE_H_
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "common/io/pg_connection.h"
+#include "proto/message_codec.h"
+#include "subscriber/core/row_decoder.h"
+#include "subscriber/io/central_schema.h"
+#include "subscriber/io/pg_catalog.h"
+#include "subscriber/io/pg_target.h"
+#include "tests/testing/postgres_server.h"
+#include "tests/testing/status_matchers.h"
+
+namespace pmoves {
+
+// One message of a source, one transaction.
+struct Sent {
+  std::string source;
+  std::string operation;
+  std::string rest;  // of the body
+  int64_t hlc = 0;
+};
+
+inline std::string JobText(int id, const std::string& status) {
+  return absl::StrFormat(R"({"id":%d,"status":"%s","output":"big of %s"})", id, status, status);
+}
+inline Sent SendInsert(const std::string& source, int64_t hlc, int id, const std::string& status) {
+  return {source, "INSERT", absl::StrFormat(R"("data":[%s])", JobText(id, status)), hlc};
+}
+// So many rows of ids from `first` go through a stage.
+inline Sent SendInserts(const std::string& source, int64_t hlc, int first, int count,
+                        const std::string& status) {
+  std::string rows;
+  for (int id = first; id < first + count; ++id) {
+    rows += (id == first ? "" : ",") + JobText(id, status);
+  }
+  return {source, "INSERT", absl::StrFormat(R"("data":[%s])", rows), hlc};
+}
+inline Sent SendPartial(const std::string& source, int64_t hlc, int id, const std::string& status) {
+  return {source, "UPDATE",
+          absl::StrFormat(R"("data":[{"id":%d,"status":"%s"}],"unchanged":["output"])", id, status),
+          hlc};
+}
+inline Sent SendDelete(const std::string& source, int64_t hlc, int id) {
+  return {source, "DELETE", absl::StrFormat(R"("keys":[{"id":%d}])", id), hlc};
+}
+inline Sent SendTruncate(const std::string& source, int64_t hlc) {
+  return {source, "TRUNCATE", "", hlc};
+}
+
+class CentreTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    auto server = PostgresServer::Start();
+    ASSERT_THAT(server, IsOk());
+    server_ = server->release();
+  }
+  static void TearDownTestSuite() {
+    delete server_;
+    server_ = nullptr;
+  }
+  void SetUp() override {
+    config_.postgres.dsn = server_->Dsn();
+    TableConfig& jobs = config_.tables.emplace_back();
+    jobs.schema = "public";
+    jobs.table = "jobs";
+    auto connection = PgConnection::Connect(TargetSessionOptions(config_, "test"));
+    ASSERT_THAT(connection, IsOk());
+    connection_ = *std::move(connection);
+    Execute("DROP SCHEMA IF EXISTS pmoves_sync CASCADE; DROP TABLE IF EXISTS jobs");
+    Execute("CREATE TABLE jobs (id integer PRIMARY KEY, status text, output text)");
+    ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
+    target_ = std::make_unique<PgTarget>(*connection_);
+    Configure(TablePolicy());
+  }
+
+  void Configure(const TablePolicy& policy) {
+    config_.tables[0].policy = policy;
+    catalog_ = std::make_unique<TargetCatalog>(*connection_, config_.tables);
+    decoder_ = RowDecoder();
+    target_->ForgetStatements();
+  }
+  // As before the first message, of all sources.
+  void Empty() {
+    Execute(
+        "TRUNCATE jobs, pmoves_sync.tombstone, pmoves_sync.truncate_floor, "
+        "pmoves_sync.source_position");
+    positions_.clear();
+  }
+  PgRows Execute(const std::string& sql) {
+    auto rows = connection_->Execute(sql);
+    EXPECT_THAT(rows, IsOk()) << sql;
+    return rows.ok() ? *std::move(rows) : PgRows(nullptr);
+  }
+
+  // In one transaction.
+  absl::Status Apply(const std::vector<Sent>& batch) {
+    if (batch.empty()) return absl::OkStatus();
+    RETURN_IF_ERROR(target_->Begin());
+    absl::Status status = ApplyOpen(batch);
+    if (status.ok()) return target_->Commit();
+    target_->Rollback();
+    return status;
+  }
+  // In the transaction that is open; positions are moved last.
+  absl::Status ApplyOpen(const std::vector<Sent>& batch) {
+    ChangeSet set;
+    std::map<std::string, SourceProgress> progress;
+    for (const Sent& sent : batch) {
+      RETURN_IF_ERROR(Decode(sent, &set));
+      SourceProgress& moved = progress[sent.source];
+      moved.source = sent.source;
+      moved.hlc = set.changes.back().hlc;
+    }
+    RETURN_IF_ERROR(target_->Apply(&set, 0, set.changes.size()));
+    std::vector<SourceProgress> all;
+    for (auto& [source, moved] : progress) {
+      uint64_t& position = positions_[source];
+      if (position == 0) {
+        Execute("INSERT INTO pmoves_sync.source_position (source) VALUES ('" + source +
+                "') ON CONFLICT DO NOTHING");
+      }
+      moved.old_position = Lsn{position};
+      moved.position = Lsn{++position};
+      all.push_back(moved);
+    }
+    return target_->Advance(all);
+  }
+
+  // "1:new@jetson-01 2:done@jetson-02": id, status and source, in that order.
+  std::string Rows() {
+    return Execute(
+               "SELECT COALESCE(string_agg(format('%s:%s@%s', id, status, _source), ' ' ORDER BY "
+               "id, _source), '') FROM jobs")
+        .String(0, 0);
+  }
+  int64_t Count(const std::string& table) {
+    return Execute("SELECT count(*) FROM " + table).Int(0, 0);
+  }
+
+  static PostgresServer* server_;
+  SubscriberConfig config_;
+  std::unique_ptr<PgConnection> connection_;
+  std::unique_ptr<TargetCatalog> catalog_;
+  std::unique_ptr<PgTarget> target_;
+
+ private:
+  absl::Status Decode(const Sent& sent, ChangeSet* set) {
+    set->messages.push_back(std::make_unique<ReceivedMessage>());
+    ReceivedMessage& message = *set->messages.back();
+    message.envelope.hlc = Hlc{sent.hlc};
+    message.body = absl::StrFormat(
+        R"({"source":"%s","schema":"public","table":"jobs","operation":"%s","timestamp":"2026-11-22T09:25:41.029291Z"%s%s})",
+        sent.source, sent.operation, sent.rest.empty() ? "" : ",", sent.rest);
+    proto::Body body;
+    RETURN_IF_ERROR(reader_.Read(&message.body, &body));
+    ASSIGN_OR_RETURN(TargetTable* const table, catalog_->Find("public", "jobs"));
+    auto name = names_.try_emplace(sent.source, sent.source).first;
+    return decoder_.Append(body, message, &name->second, table, Lsn{}, set);
+  }
+
+  RowDecoder decoder_;
+  proto::BodyReader reader_;
+  std::map<std::string, uint64_t> positions_;
+  std::map<std::string, std::string> names_;
+};
+
+inline PostgresServer* CentreTest::server_ = nullptr;
+
+}  // namespace pmoves
+
+#endif  // PMOVES_TESTS_TESTING_CENTRE_H_
