@@ -36,6 +36,11 @@ bool Ignored(const Change& change) {
   return change.kind == ChangeKind::kTruncate && policy.truncate == TruncatePolicy::kIgnore;
 }
 
+// Which of two sources' changes is kept is decided where it can be logged: in the database.
+bool LogsConflict(const Change& a, const Change& b) {
+  return *a.source != *b.source && a.table->policy.log != ConflictLog::kOff;
+}
+
 class Planner {
  public:
   Planner(ChangeSet* set, size_t expected) : set_(set) { by_key_.reserve(expected); }
@@ -57,14 +62,17 @@ class Planner {
       return;
     }
     Effect& earlier = effects_[found->second];
-    if (registers) {
-      if (CombineReports(change, &earlier)) return;
-      const int round = earlier.round + 1;
-      found->second = effects_.size();
-      effects_.push_back({&change, change.kind, change.shape, change.first_value, false, round});
+    const int round = earlier.round;
+    if (registers ? CombineReports(change, &earlier) : Combine(change, &earlier)) {
+      earlier.round = round;
       return;
     }
-    if (Combine(change, &earlier)) return;
+    if (registers || LogsConflict(change, *earlier.change)) {
+      found->second = effects_.size();
+      effects_.push_back(
+          {&change, change.kind, change.shape, change.first_value, change.inserted, round + 1});
+      return;
+    }
     CloseStep();
     Add(change);
   }
@@ -77,6 +85,7 @@ class Planner {
  private:
   // False when the two cannot be one effect.
   bool Combine(const Change& change, Effect* effect) {
+    if (LogsConflict(change, *effect->change)) return false;
     if (change.table->policy.row.kind == RuleKind::kAppendOnly) {
       if (IsNewer(change, *effect->change)) return true;
       *effect = {&change, change.kind, change.shape, change.first_value, effect->fresh};
@@ -104,13 +113,11 @@ class Planner {
     if (NeedsEveryChange(change.table->policy)) return false;
     if (effect->kind != ChangeKind::kWhole && effect->kind != ChangeKind::kPartial) return false;
     if (change.kind == ChangeKind::kWhole) {
-      *effect = {&change, change.kind, change.shape, change.first_value, false, effect->round};
+      *effect = {&change, change.kind, change.shape, change.first_value};
       return true;
     }
     if (change.kind != ChangeKind::kPartial) return false;
-    const int round = effect->round;
     *effect = Overlay(*effect, {&change, change.kind, change.shape, change.first_value});
-    effect->round = round;
     return true;
   }
 

@@ -7,6 +7,84 @@
 #include "subscriber/core/merge_sql.h"
 
 namespace pmoves {
+namespace {
+
+constexpr const char kReport[] = "SELECT type, resolution, count(*) FROM log GROUP BY 1, 2";
+
+std::string ShapeImage(const TargetTable& table, const Shape& shape, const std::string& alias) {
+  std::vector<std::string> pairs;
+  for (int written : shape.written) {
+    const TargetColumn& column =
+        table.columns[static_cast<size_t>(shape.columns[static_cast<size_t>(written)])];
+    pairs.push_back(
+        JsonPair(column.name, absl::StrFormat("%s.%s::text", alias, SqlIdentifier(column.name))));
+  }
+  return JsonObject(pairs);
+}
+
+const char* TypeOf(const TargetTable& table, bool fresh) {
+  if (!fresh) return "update_origin_differs";
+  return table.policy.identity == Identity::kUndeclared ? "pk_collision" : "insert_exists";
+}
+
+// The changes `from` (alias s) beside what they meet: t, the row of another source, or d, a newer
+// tombstone of another source.
+std::string Met(const TargetTable& table, const std::string& image, const std::string& from) {
+  const char* wins = table.policy.row.kind == RuleKind::kAppendOnly ? ">" : "<";
+  return absl::StrFormat(
+      "SELECT %s AS key, s._source, s._sync_version, s._source_updated_at, %s AS remote, "
+      "t._source AS local_source, COALESCE(t._sync_version, d.version) AS local_version, CASE WHEN "
+      "t._source IS NOT NULL THEN %s END AS local, COALESCE((t._sync_version, t._source COLLATE "
+      "\"C\") %s (s._sync_version, s._source COLLATE \"C\"), false) AS wins, d.source AS "
+      "buried_by FROM %s LEFT JOIN %s t ON %s AND t._source <> s._source LEFT JOIN "
+      "pmoves_sync.tombstone d ON d.relation = %s AND d.key = %s AND (d.version, d.source) > "
+      "(s._sync_version, s._source COLLATE \"C\") AND rtrim(d.source) <> s._source WHERE t._source "
+      "IS NOT NULL OR d.source IS NOT NULL",
+      TombstoneKey(table, "s"), image, RowImage(table, "t"), wins, from, SqlTable(table),
+      KeysEqual(table, "t", "s"), SqlLiteral(table.Name()), TombstoneKey(table, "s"));
+}
+
+std::string LogBefore(const TargetTable& table, const Shape& shape, const std::string& from,
+                      bool deletes, bool fresh) {
+  const std::string image = deletes ? std::string("NULL::jsonb") : ShapeImage(table, shape, "s");
+  const std::string type =
+      deletes ? std::string(
+                    "CASE WHEN m.wins THEN 'delete_origin_differs' ELSE "
+                    "'delete_recently_updated' END")
+              : absl::StrFormat("CASE WHEN m.buried_by IS NOT NULL THEN '%s' ELSE '%s' END",
+                                fresh ? "insert_deleted" : "update_deleted", TypeOf(table, fresh));
+  const char* lossy =
+      deletes ? "m.local IS NOT NULL" : "m.buried_by IS NOT NULL OR NOT m.local @> m.remote";
+  const char* shown = deletes ? "CASE WHEN NOT m.wins THEN m.local END"
+                              : "CASE WHEN m.wins AND m.buried_by IS NULL THEN m.local || m.remote "
+                                "ELSE m.local END";
+  return absl::StrFormat(
+      "WITH log AS (INSERT INTO pmoves_sync.conflict_log (type, resolution, lossy, schema_name, "
+      "table_name, key, remote_source, remote_version, remote_committed_at, remote_row, "
+      "local_source, local_version, local_row, applied_row, rule) SELECT %s, CASE WHEN m.wins AND "
+      "m.buried_by IS NULL THEN 'apply_remote' ELSE 'keep_local' END, %s, %s, %s, m.key::jsonb, "
+      "m._source, m._sync_version, m._source_updated_at, pmoves_sync.log_image(m.remote), "
+      "COALESCE(m.local_source, rtrim(m.buried_by)), m.local_version, "
+      "pmoves_sync.log_image(m.local), pmoves_sync.log_image(%s), %s FROM (%s) m%s RETURNING type, "
+      "resolution) %s",
+      type, lossy, SqlLiteral(table.schema), SqlLiteral(table.table), shown,
+      SqlLiteral(InfoOf(table.policy.row.kind).name), Met(table, image, from),
+      table.policy.log == ConflictLog::kLossy ? absl::StrFormat(" WHERE %s", lossy) : "", kReport);
+}
+
+}  // namespace
+
+std::string LogBeforeStage(const TargetTable& table, const Shape& shape, const std::string& stage,
+                           bool deletes, bool fresh) {
+  return LogBefore(table, shape, StageRow(table, shape, stage), deletes, fresh);
+}
+
+RowStatement LogBeforeRow(const TargetTable& table, const Shape& shape, bool deletes, bool fresh) {
+  RowStatement statement;
+  const std::string row = ParameterRow(table, shape, &statement.parameter_types);
+  statement.sql = LogBefore(table, shape, row, deletes, fresh);
+  return statement;
+}
 
 std::string RowImage(const TargetTable& table, const std::string& alias) {
   std::vector<std::string> pairs;

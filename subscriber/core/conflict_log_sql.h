@@ -13,6 +13,7 @@
 
 #include <string>
 
+#include "subscriber/core/merge_sql.h"
 #include "subscriber/core/target_table.h"
 
 namespace pmoves {
@@ -24,6 +25,13 @@ std::string RowImage(const TargetTable& table, const std::string& alias);
 // r.alive, r.writers, r.sources (whose registers changed), and r.v0.. , the row to be.
 std::string LogOfRecompute(const TargetTable& table, const std::string& new_image,
                            const std::string& old_matches);
+
+// Tables merged by row version: logs what changes of `kind` will meet, before they are merged. Rows
+// of another source, and tombstones of another source. Result: type, resolution and number of the
+// conflicts that were logged. `fresh`: the changes begin with an insert.
+std::string LogBeforeStage(const TargetTable& table, const Shape& shape, const std::string& stage,
+                           bool deletes, bool fresh);
+RowStatement LogBeforeRow(const TargetTable& table, const Shape& shape, bool deletes, bool fresh);
 
 }  // namespace pmoves
 

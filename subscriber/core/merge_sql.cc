@@ -29,17 +29,6 @@ std::string KeyList(const TargetTable& table) {
   return absl::StrJoin(names, ", ");
 }
 
-std::string KeysEqual(const TargetTable& table, const std::string& left, const std::string& right) {
-  std::vector<std::string> terms;
-  for (int column : table.key) {
-    const std::string name = SqlIdentifier(table.columns[static_cast<size_t>(column)].name);
-    terms.push_back(absl::StrFormat("%s.%s = %s.%s", left, name, right, name));
-  }
-  if (table.key_has_source)
-    terms.push_back(absl::StrFormat("%s._source = %s._source", left, right));
-  return absl::StrJoin(terms, " AND ");
-}
-
 bool NeedsOverriding(const TargetTable& table, const Shape& shape) {
   return std::any_of(shape.written.begin(), shape.written.end(), [&](int written) {
     return WrittenColumn(table, shape, written).identity_always;
@@ -201,6 +190,17 @@ std::string ParameterKey(const TargetTable& table, std::vector<uint32_t>* types)
   return absl::StrJoin(items, ", ");
 }
 
+std::string KeysEqual(const TargetTable& table, const std::string& left, const std::string& right) {
+  std::vector<std::string> terms;
+  for (int column : table.key) {
+    const std::string name = SqlIdentifier(table.columns[static_cast<size_t>(column)].name);
+    terms.push_back(absl::StrFormat("%s.%s = %s.%s", left, name, right, name));
+  }
+  if (table.key_has_source)
+    terms.push_back(absl::StrFormat("%s._source = %s._source", left, right));
+  return absl::StrJoin(terms, " AND ");
+}
+
 std::string CreateStage(const TargetTable& table, const Shape& shape, const std::string& stage) {
   std::vector<std::string> columns;
   for (size_t i = 0; i < shape.written.size(); ++i) {
@@ -229,13 +229,12 @@ std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const 
 }
 
 std::string HasTombstones(const TargetTable& table) {
+  const std::string relation = SqlLiteral(table.Name());
   std::string ask =
-      absl::StrFormat("SELECT EXISTS (SELECT 1 FROM pmoves_sync.tombstone WHERE relation = %s)",
-                      SqlLiteral(table.Name()));
+      absl::StrFormat("EXISTS (SELECT 1 FROM pmoves_sync.tombstone WHERE relation = %s)", relation);
   if (table.policy.truncate == TruncatePolicy::kAll) {
-    ask +=
-        absl::StrFormat(" OR EXISTS (SELECT 1 FROM pmoves_sync.truncate_floor WHERE relation = %s)",
-                        SqlLiteral(table.Name()));
+    ask += absl::StrFormat(
+        " OR EXISTS (SELECT 1 FROM pmoves_sync.truncate_floor WHERE relation = %s)", relation);
   }
   return ask;
 }

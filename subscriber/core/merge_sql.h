@@ -70,6 +70,7 @@ std::string CopyIntoTable(const TargetTable& table, const Shape& shape);
 enum class Tombstones { kNone, kSome };
 std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage,
                             Tombstones tombstones);
+// An expression: tombstones or a floor exist.
 std::string HasTombstones(const TargetTable& table);
 std::string DeleteFromStage(const TargetTable& table, const Shape& shape, const std::string& stage);
 
@@ -93,6 +94,8 @@ std::string ParameterRow(const TargetTable& table, const Shape& shape,
                          std::vector<uint32_t>* types);
 // $n AS "key", ... and the parameters' types.
 std::string ParameterKey(const TargetTable& table, std::vector<uint32_t>* types);
+// left."id" = right."id" AND ...
+std::string KeysEqual(const TargetTable& table, const std::string& left, const std::string& right);
 // The rows of a stage with the target's names, as s.
 std::string StageRow(const TargetTable& table, const Shape& shape, const std::string& stage);
 

@@ -68,6 +68,14 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.truncate_floor (
 );
 COMMENT ON TABLE pmoves_sync.truncate_floor IS 'The newest TRUNCATE of tables whose policy is all: older writes that arrive late stay buried.';
 
+CREATE TABLE IF NOT EXISTS pmoves_sync.table_source (
+  relation text COLLATE "C" NOT NULL,
+  source text COLLATE "C" NOT NULL,
+  since timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (relation, source)
+);
+COMMENT ON TABLE pmoves_sync.table_source IS 'Who has ever written a table: where it is one source alone, nobody looks for conflicts.';
+
 CREATE TABLE IF NOT EXISTS pmoves_sync.dead_letter (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   source text NOT NULL,

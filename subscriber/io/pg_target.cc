@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/time_text.h"
+#include "subscriber/core/conflict_log_sql.h"
 #include "subscriber/io/central_schema.h"
 
 namespace pmoves {
@@ -16,12 +17,6 @@ namespace {
 // Up to so many rows of a group, one prepared statement per row in a pipeline is cheaper than COPY
 // and a merge (tests/bench).
 constexpr size_t kRowPathLimit = 40;
-
-// A row that is computed from registers must see those of every other worker.
-bool NeedsExclusive(const Change& change) {
-  return (change.kind != ChangeKind::kWhole && change.kind != ChangeKind::kPartial) ||
-         UsesRegisters(change.table->policy);
-}
 
 }  // namespace
 
@@ -58,6 +53,8 @@ PgOptions TargetSessionOptions(const SubscriberConfig& config,
 absl::Status PgTarget::Begin() {
   touched_dirty_ = false;
   conflicts_.clear();
+  facts_.clear();
+  new_writers_.clear();
   locks_.clear();
   new_stages_.clear();
   dirty_stages_.clear();
@@ -68,7 +65,12 @@ absl::Status PgTarget::Begin() {
 
 absl::Status PgTarget::Commit() {
   absl::Status status = connection_.Commit();
-  if (!status.ok()) ForgetUncommittedStages();
+  if (status.ok()) {
+    writers_.merge(new_writers_);
+  } else {
+    ForgetUncommittedStages();
+  }
+  new_writers_.clear();
   new_stages_.clear();
   dirty_stages_.clear();
   locks_.clear();
@@ -131,34 +133,9 @@ absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end
   RETURN_IF_ERROR(
       connection_.Execute("ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece").status());
   ForgetUncommittedStages();
+  new_writers_.clear();
   locks_.clear();  // those taken inside are released; taking one again is harmless
   return status;
-}
-
-// One lock per table, in the order of their oids so that two workers cannot wait for one another.
-absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end) {
-  std::map<uint32_t, bool> wanted;
-  const TargetTable* last = nullptr;
-  ChangeKind last_kind = ChangeKind::kWhole;
-  for (size_t i = begin; i < end; ++i) {
-    const Change& change = set.changes[i];
-    if (change.table == last && change.kind == last_kind) continue;
-    last = change.table;
-    last_kind = change.kind;
-    bool& exclusive = wanted[change.table->oid];
-    exclusive = exclusive || NeedsExclusive(change);
-  }
-  std::vector<std::string> calls;
-  for (const auto& [oid, exclusive] : wanted) {
-    auto held = locks_.find(oid);
-    if (held != locks_.end() && (held->second || !exclusive)) continue;
-    calls.push_back(absl::StrFormat("pg_catalog.pg_advisory_xact_lock%s(%d, %d)",
-                                    exclusive ? "" : "_shared", kTableLockClass,
-                                    static_cast<int32_t>(oid)));
-    locks_[oid] = exclusive;
-  }
-  if (calls.empty()) return absl::OkStatus();
-  return connection_.Execute("SELECT " + absl::StrJoin(calls, ", ")).status();
 }
 
 absl::Status PgTarget::RunStep(const ChangeSet& set, const MergeStep& step) {
@@ -181,15 +158,9 @@ absl::Status PgTarget::RunStaged(const ChangeSet& set, const EffectGroup& group)
   const bool registers = UsesRegisters(group.table->policy);
   StatementKind kind =
       group.kind == ChangeKind::kDelete ? StatementKind::kStageDelete : StatementKind::kStageUpsert;
-  if (group.kind != ChangeKind::kDelete && !registers) {
-    // Nobody else can make one while this transaction holds the table's lock.
-    ASSIGN_OR_RETURN(const std::string ask,
-                     Prepare(StatementKind::kHasTombstones, *group.table, nullptr));
-    binder_.Clear();
-    ASSIGN_OR_RETURN(const PgRows has_tombstones, RunPrepared(ask));
-    kind = has_tombstones.Bool(0, 0) ? StatementKind::kStageUpsert
-                                     : StatementKind::kStageUpsertNoTombstones;
-  }
+  // Nobody else can make a tombstone while this transaction holds the table's lock.
+  if (group.kind != ChangeKind::kDelete && !registers && !facts_.at(group.table->oid).buried)
+    kind = StatementKind::kStageUpsertNoTombstones;
   if (group.fresh && kind == StatementKind::kStageUpsertNoTombstones) {
     ASSIGN_OR_RETURN(const bool done, CopyDirectly(set, group));
     if (done) return absl::OkStatus();
@@ -199,6 +170,7 @@ absl::Status PgTarget::RunStaged(const ChangeSet& set, const EffectGroup& group)
     RETURN_IF_ERROR(connection_.Execute("TRUNCATE pg_temp." + stage).status());
   }
   RETURN_IF_ERROR(CopyEffects(set, group, CopyIntoStage(stage)));
+  if (LogsConflicts(group)) RETURN_IF_ERROR(LogStaged(group, stage));
   ASSIGN_OR_RETURN(const std::string name, Prepare(kind, *group.table, group.shape, stage));
   binder_.Clear();
   ASSIGN_OR_RETURN(const PgRows rows, RunPrepared(name));
@@ -236,10 +208,20 @@ RowStatement PgTarget::StatementOf(StatementKind kind, const TargetTable& table,
       return {UpsertFromStage(table, *shape, stage, Tombstones::kSome), {}};
     case StatementKind::kStageUpsertNoTombstones:
       return {UpsertFromStage(table, *shape, stage, Tombstones::kNone), {}};
-    case StatementKind::kHasTombstones:
-      return {HasTombstones(table), {}};
     case StatementKind::kStageDelete:
       return {DeleteFromStage(table, *shape, stage), {}};
+    case StatementKind::kLogInsert:
+      return LogBeforeRow(table, *shape, false, true);
+    case StatementKind::kLogUpdate:
+      return LogBeforeRow(table, *shape, false, false);
+    case StatementKind::kLogDelete:
+      return LogBeforeRow(table, *shape, true, false);
+    case StatementKind::kLogStageInsert:
+      return {LogBeforeStage(table, *shape, stage, false, true), {}};
+    case StatementKind::kLogStageUpdate:
+      return {LogBeforeStage(table, *shape, stage, false, false), {}};
+    case StatementKind::kLogStageDelete:
+      return {LogBeforeStage(table, *shape, stage, true, false), {}};
     case StatementKind::kRecompute:
       break;
   }

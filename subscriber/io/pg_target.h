@@ -96,23 +96,48 @@ class PgTarget {
     kTruncate,
     kStageUpsert,
     kStageUpsertNoTombstones,
-    kHasTombstones,
     kStageDelete,
-    kRecompute
+    kRecompute,
+    kLogInsert,
+    kLogUpdate,
+    kLogDelete,
+    kLogStageInsert,
+    kLogStageUpdate,
+    kLogStageDelete
   };
   using StatementKey = std::tuple<const TargetTable*, StatementKind, int>;  // and the shape's id
+
+  // What is wanted of a table's lock.
+  struct Wanted {
+    const TargetTable* table = nullptr;
+    bool exclusive = false;
+    std::set<std::string> new_writers;
+  };
+  // What holds of a table while its lock is held.
+  struct Facts {
+    bool buried = false;  // there are tombstones, or a floor
+    bool shared = false;  // more than one source has ever written it
+  };
 
   absl::Status LockTables(const ChangeSet& set, size_t begin, size_t end);
   absl::Status RunStep(const ChangeSet& set, const MergeStep& step);
   absl::Status RunStaged(const ChangeSet& set, const EffectGroup& group);
   absl::Status RunRows(const ChangeSet& set, const std::vector<const EffectGroup*>& groups);
-  absl::Status SendRow(const ChangeSet& set, const Effect& effect);
-  absl::Status ReadPipeline(const std::vector<const Effect*>& sent,
-                            std::vector<const Effect*>* untouched);
+  // A statement in the pipeline.
+  struct Sent {
+    const Effect* effect;
+    bool log;  // it logs conflicts, the one behind it merges
+  };
+  absl::Status SendRow(const ChangeSet& set, const Effect& effect, StatementKind kind);
+  absl::Status ReadPipeline(const std::vector<Sent>& sent, std::vector<const Effect*>* untouched);
   absl::Status RunMove(const ChangeSet& set, const Effect& effect);
   absl::Status RunTruncate(const Effect& effect);
   // NeedsWholeRow() when the row that a partial update needs is not there, or is another source's.
   absl::Status RequireHidden(const ChangeSet& set, const Effect& effect);
+  bool LogsConflicts(const EffectGroup& group) const;
+  static StatementKind RowKind(const EffectGroup& group);
+  static StatementKind LogKind(const EffectGroup& group, bool staged);
+  absl::Status LogStaged(const EffectGroup& group, const std::string& stage);
   void CountConflicts(const TargetTable& table, const PgRows& logged);
   // Tables with registers: afterwards the rows of all touched keys are made from them.
   absl::Status BeginTouching();
@@ -145,6 +170,10 @@ class PgTarget {
   };
   std::map<const TargetTable*, DirectCopy> direct_;
   ConflictCounts conflicts_;
+  std::map<uint32_t, Facts> facts_;  // by table oid, of this transaction
+  // (table oid, source) in pmoves_sync.table_source; those of this transaction apart.
+  std::set<std::pair<uint32_t, std::string>> writers_;
+  std::set<std::pair<uint32_t, std::string>> new_writers_;
   bool touched_dirty_ = false;      // pmoves_touched has rows of this transaction
   std::map<uint32_t, bool> locks_;  // table oid -> exclusive, taken in this transaction
   RowBinder binder_;

@@ -36,9 +36,8 @@ RowStatement PgTarget::RegisterStatementOf(StatementKind kind, const TargetTable
       return {RegisterDeleteFromStage(table, *shape, stage), {}};
     case StatementKind::kRecompute:
       return {Recompute(table), {}};
-    case StatementKind::kStageUpsertNoTombstones:
-    case StatementKind::kHasTombstones:
-      break;
+    default:
+      break;  // has no counterpart with registers
   }
   PMOVES_CHECK(false);
   return {};
@@ -70,13 +69,6 @@ absl::Status PgTarget::RecomputeTouched(const ChangeSet& set, size_t begin, size
     CountConflicts(*table, logged);
   }
   return absl::OkStatus();
-}
-
-void PgTarget::CountConflicts(const TargetTable& table, const PgRows& logged) {
-  for (int i = 0; i < logged.size(); ++i) {
-    conflicts_[{DisplayTable(table.schema, table.table), logged.String(i, 0),
-                logged.String(i, 1)}] += logged.Int(i, 2);
-  }
 }
 
 }  // namespace pmoves

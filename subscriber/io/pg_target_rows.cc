@@ -49,6 +49,17 @@ void AppendCopyText(std::string_view text, std::string* out) {
 
 }  // namespace
 
+PgTarget::StatementKind PgTarget::RowKind(const EffectGroup& group) {
+  switch (group.kind) {
+    case ChangeKind::kDelete:
+      return StatementKind::kDelete;
+    case ChangeKind::kPartial:
+      return StatementKind::kPartial;
+    default:
+      return StatementKind::kUpsert;
+  }
+}
+
 absl::StatusOr<bool> PgTarget::CopyDirectly(const ChangeSet& set, const EffectGroup& group) {
   DirectCopy& direct = direct_[group.table];
   if (direct.skip > 0) {
@@ -119,19 +130,23 @@ absl::Status PgTarget::RunRows(const ChangeSet& set,
                                const std::vector<const EffectGroup*>& groups) {
   // Prepared before the pipeline starts: preparing waits for its answer.
   for (const EffectGroup* group : groups) {
-    const StatementKind kind = group->kind == ChangeKind::kDelete    ? StatementKind::kDelete
-                               : group->kind == ChangeKind::kPartial ? StatementKind::kPartial
-                                                                     : StatementKind::kUpsert;
-    RETURN_IF_ERROR(Prepare(kind, *group->table, group->shape).status());
+    RETURN_IF_ERROR(Prepare(RowKind(*group), *group->table, group->shape).status());
+    if (LogsConflicts(*group))
+      RETURN_IF_ERROR(Prepare(LogKind(*group, false), *group->table, group->shape).status());
   }
-  std::vector<const Effect*> sent;
+  std::vector<Sent> sent;
   std::vector<const Effect*> untouched;
   for (const EffectGroup* group : groups) {
+    const bool logs = LogsConflicts(*group);
     for (const Effect& effect : group->effects) {
       if (sent.empty()) PMOVES_CHECK(PQenterPipelineMode(connection_.raw()) == 1);
-      if (absl::Status status = SendRow(set, effect); !status.ok()) return status;
-      sent.push_back(&effect);
-      if (sent.size() == kPipelineRows) {
+      if (logs) {
+        RETURN_IF_ERROR(SendRow(set, effect, LogKind(*group, false)));
+        sent.push_back({&effect, true});
+      }
+      RETURN_IF_ERROR(SendRow(set, effect, RowKind(*group)));
+      sent.push_back({&effect, false});
+      if (sent.size() >= kPipelineRows) {
         RETURN_IF_ERROR(ReadPipeline(sent, &untouched));
         sent.clear();
       }
@@ -148,10 +163,7 @@ absl::Status PgTarget::RunRows(const ChangeSet& set,
   return absl::OkStatus();
 }
 
-absl::Status PgTarget::SendRow(const ChangeSet& set, const Effect& effect) {
-  const StatementKind kind = effect.kind == ChangeKind::kDelete    ? StatementKind::kDelete
-                             : effect.kind == ChangeKind::kPartial ? StatementKind::kPartial
-                                                                   : StatementKind::kUpsert;
+absl::Status PgTarget::SendRow(const ChangeSet& set, const Effect& effect, StatementKind kind) {
   const std::string& name = prepared_.at({effect.change->table, kind, effect.shape->id});
   binder_.Clear();
   binder_.AddRow(set, *effect.shape, effect.first_value);
@@ -163,14 +175,16 @@ absl::Status PgTarget::SendRow(const ChangeSet& set, const Effect& effect) {
   return absl::OkStatus();
 }
 
-absl::Status PgTarget::ReadPipeline(const std::vector<const Effect*>& sent,
+absl::Status PgTarget::ReadPipeline(const std::vector<Sent>& sent,
                                     std::vector<const Effect*>* untouched) {
   if (PQpipelineSync(connection_.raw()) != 1) return connection_.ErrorOf(nullptr);
   absl::Status first_error;
-  for (const Effect* effect : sent) {
+  for (const auto& [effect, log] : sent) {
     PgResultPtr result(PQgetResult(connection_.raw()));
     const ExecStatusType status = PQresultStatus(result.get());
-    if (status == PGRES_COMMAND_OK) {
+    if (status == PGRES_TUPLES_OK && log) {
+      CountConflicts(*effect->change->table, PgRows(std::move(result)));
+    } else if (status == PGRES_COMMAND_OK && !log) {
       if (PgRows(std::move(result)).affected() == 0) untouched->push_back(effect);
     } else if (first_error.ok()) {
       first_error = connection_.ErrorOf(result.get());

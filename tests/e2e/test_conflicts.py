@@ -130,3 +130,76 @@ def test_a_late_older_update_brings_no_deleted_row_back_and_a_key_lives_after_it
             one.db.execute("INSERT INTO notes VALUES (1, 'again')")
             fleet.wait_caught_up()
             assert fleet.centre.db.value("SELECT body FROM notes WHERE id = 1") == shown, rule
+
+
+def conflicts(fleet, columns="type, resolution, lossy, remote_source, local_source"):
+    return fleet.centre.db.query(f"SELECT {columns} FROM pmoves_sync.conflict_log ORDER BY id")
+
+
+def test_every_lossy_conflict_is_logged_once_with_what_came_what_stood_there_and_what_is_shown():
+    with three_edges(PLAIN, ["notes"], [{"table": "notes", "identity": "shared"}]) as fleet:
+        one, two, three = fleet.edges
+        three.publisher.terminate()
+        three.db.execute("INSERT INTO notes VALUES (1, 'three, the oldest'), (2, 'three alone')")
+        one.db.execute("INSERT INTO notes VALUES (1, 'one')")
+        wait_until(lambda: fleet.centre.db.value("SELECT count(*) FROM notes") == 1, 30, "the first row", fleet.diagnose)
+        two.db.execute("INSERT INTO notes VALUES (1, 'two')")
+        wait_until(lambda: fleet.centre.db.value("SELECT body FROM notes") == "two", 30, "the second write", fleet.diagnose)
+        three.publisher.start()
+        fleet.wait_caught_up()
+        assert conflicts(fleet) == [("insert_exists", "apply_remote", True, "jetson-02", "jetson-01"),
+                                    ("insert_exists", "keep_local", True, "jetson-03", "jetson-02")]
+        assert conflicts(fleet, "remote_row->>'body', local_row->>'body', applied_row->>'body', key") == [
+            ("two", "one", "two", ["1"]), ("three, the oldest", "two", "two", ["1"])]
+        one.db.execute("UPDATE notes SET body = 'two'")             # nothing is lost: the same row
+        fleet.wait_caught_up()
+        assert len(conflicts(fleet)) == 2
+        two.db.execute("DELETE FROM notes WHERE id = 1")
+        fleet.wait_caught_up()
+        assert conflicts(fleet)[2:] == [("delete_origin_differs", "apply_remote", True, "jetson-02", "jetson-01")]
+        # read again from the start: positions are behind, nothing is applied and nothing logged twice
+        fleet.subscriber.kill9()
+        fleet.subscriber.start()
+        fleet.wait_caught_up()
+        assert len(conflicts(fleet)) == 3
+        listing = fleet.subscriber.must("conflicts", "list")
+        assert "delete_origin_differs" in listing and listing.count("insert_exists") == 2
+        number = fleet.centre.db.value("SELECT min(id) FROM pmoves_sync.conflict_log")
+        shown = fleet.subscriber.must("conflicts", "show", str(number))
+        assert '"body": "one"' in shown and '"body": "two"' in shown
+
+
+def test_many_conflicts_in_one_batch_are_all_logged():
+    with three_edges(PLAIN, ["notes"], [{"table": "notes"}]) as fleet:
+        fleet.subscriber.terminate()
+        for edge in fleet.edges:
+            edge.db.execute("INSERT INTO notes SELECT g, %s || g FROM generate_series(1, 300) g", (edge.source,))
+        fleet.subscriber.start()
+        fleet.wait_caught_up()
+        assert fleet.centre.db.query("SELECT _source, count(*) FROM notes GROUP BY 1") == [("jetson-03", 300)]
+        counts = fleet.centre.db.query("SELECT type, count(*), count(DISTINCT (key, remote_source)) FROM pmoves_sync.conflict_log "
+                                       "GROUP BY 1")
+        assert counts == [("pk_collision", 600, 600)], "each row of the second and third to arrive, once"
+
+
+def test_a_large_value_is_left_out_of_the_log_whole():
+    with three_edges(PLAIN, ["notes"], [{"table": "notes"}]) as fleet:
+        for edge in fleet.edges[:2]:
+            edge.db.execute("INSERT INTO notes VALUES (1, repeat(%s, 70000))", (edge.source,))
+            fleet.wait_caught_up()
+        assert conflicts(fleet, "remote_row->'body', local_row->'body', applied_row->'body'") == [
+            ({"omitted_bytes": 630000},) * 3]
+
+
+def test_conflicts_of_rules_with_registers_are_logged_when_something_is_not_shown():
+    jobs = JOBS.replace("_source_updated_at", "updated_at")
+    with three_edges(jobs, ["jobs"], [RUNNING_WINS]) as fleet:
+        write = "INSERT INTO jobs (id, status, updated_at) VALUES (1, %s, '2026-11-22') ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status"
+        fleet.edges[0].db.execute(write, ("running",))
+        fleet.wait_caught_up()
+        fleet.edges[1].db.execute(write, ("queued",))
+        fleet.wait_caught_up()
+        assert conflicts(fleet) == [("insert_exists", "keep_local", True, "jetson-02", "jetson-01")]
+        fleet.edges[2].db.execute(write, ("running",))
+        fleet.wait_caught_up()
+        assert len(conflicts(fleet)) == 1, "all that the third reported is shown, and so is what stood there"

@@ -60,12 +60,14 @@ TEST_F(BatchTest, TheNewestWholeRowOfAKeyWins) {
 }
 
 TEST_F(BatchTest, ArrivalOrderDoesNotMatter) {
+  table_.policy.log = ConflictLog::kOff;
   build_.Whole("b", 9, "1", "late");
   build_.Whole("a", 2, "1", "early");
   EXPECT_EQ(Plan(), "W 1/late/out@9b");
 }
 
 TEST_F(BatchTest, EqualStampsAreDecidedByTheSourceWhicheverComesFirst) {
+  table_.policy.log = ConflictLog::kOff;
   build_.Whole("b", 5, "1", "of b");
   build_.Whole("a", 5, "1", "of a");
   build_.Whole("a", 5, "2", "of a");
@@ -101,8 +103,17 @@ TEST_F(BatchTest, APartialUpdateIsNeverLaidOverARowOfAnotherSource) {
   build_.Partial("a", 5, "3", "of a");
   build_.Partial("b", 6, "3", "of b");
   EXPECT_EQ(Plan(),
-            "W 1/of b/big of b@1b | P 1/of a@5a, P 2/of a@5a | "
-            "P 3/of a@5a, W 2/of b/big of b@1b | P 3/of b@6b");
+            "P 2/of a@5a, P 3/of a@5a, W 1/of b/big of b@1b | "
+            "P 1/of a@5a, P 3/of b@6b, W 2/of b/big of b@1b");
+}
+
+// What one source's change does to another's is decided in the database, where it can be logged.
+TEST_F(BatchTest, ChangesOfTwoSourcesGoInRoundsWhereConflictsAreLogged) {
+  build_.Whole("a", 1, "1", "of a");
+  build_.Whole("b", 2, "1", "of b");
+  build_.Whole("b", 3, "1", "later of b");
+  build_.Whole("a", 4, "2", "of a");
+  EXPECT_EQ(Plan(), "W 1/of a/out@1a, W 2/of a/out@4a | W 1/later of b/out@3b");
 }
 
 TEST_F(BatchTest, PartialUpdatesJoin) {

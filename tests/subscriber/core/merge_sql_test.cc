@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "subscriber/core/conflict_log_sql.h"
 #include "tests/testing/target_tables.h"
 
 namespace pmoves {
@@ -58,6 +59,10 @@ std::string AllStatements() {
        UpsertFromStage(jobs, all, "pmoves_stage_1", Tombstones::kNone));
   text("jobs: has tombstones", HasTombstones(jobs));
   text("jobs: delete from stage", DeleteFromStage(jobs, key, "pmoves_stage_2"));
+  text("jobs: log before upsert from stage",
+       LogBeforeStage(jobs, all, "pmoves_stage_1", false, true));
+  row("jobs: log before update row", LogBeforeRow(jobs, all, false, false));
+  row("jobs: log before delete row", LogBeforeRow(jobs, key, true, false));
   row("jobs: upsert row", UpsertRow(jobs, all));
   row("jobs: delete row", DeleteRow(jobs, key));
   row("jobs: partial row", PartialRow(jobs, some));

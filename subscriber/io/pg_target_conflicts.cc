@@ -1,0 +1,111 @@
+// Facts about a table that hold while its lock is held, and the log of conflicts of tables that are
+// merged by row version. See pg_target.h and conflict_log_sql.h.
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status.h"
+#include "subscriber/core/conflict_log_sql.h"
+#include "subscriber/io/central_schema.h"
+#include "subscriber/io/pg_target.h"
+
+namespace pmoves {
+namespace {
+
+// A row that is computed from registers must see those of every other worker.
+bool NeedsExclusive(const Change& change) {
+  return (change.kind != ChangeKind::kWhole && change.kind != ChangeKind::kPartial) ||
+         UsesRegisters(change.table->policy);
+}
+
+}  // namespace
+
+// One lock per table, in the order of their oids so that two workers cannot wait for one another.
+// The first change of a source to a table takes it exclusively: whoever shares the lock can rely on
+// the list of the table's writers.
+absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end) {
+  std::map<uint32_t, Wanted> wanted;
+  const Change* last = nullptr;
+  for (size_t i = begin; i < end; ++i) {
+    const Change& change = set.changes[i];
+    if (last != nullptr && change.table == last->table && change.kind == last->kind &&
+        change.source == last->source)
+      continue;
+    last = &change;
+    Wanted& want = wanted[change.table->oid];
+    want.table = change.table;
+    want.exclusive = want.exclusive || NeedsExclusive(change);
+    if (writers_.count({change.table->oid, *change.source}) == 0 &&
+        new_writers_.insert({change.table->oid, *change.source}).second) {
+      want.exclusive = true;
+      want.new_writers.insert(*change.source);
+    }
+  }
+  std::vector<std::string> calls;
+  std::vector<std::string> writers;
+  std::vector<std::string> facts;
+  for (const auto& [oid, want] : wanted) {
+    const std::string relation = SqlLiteral(want.table->Name());
+    for (const std::string& source : want.new_writers)
+      writers.push_back(absl::StrFormat("(%s, %s)", relation, SqlLiteral(source)));
+    facts.push_back(absl::StrFormat(
+        "%s, (SELECT count(*) > 1 FROM pmoves_sync.table_source WHERE relation = %s)",
+        HasTombstones(*want.table), relation));
+    auto held = locks_.find(oid);
+    if (held != locks_.end() && (held->second || !want.exclusive)) continue;
+    calls.push_back(absl::StrFormat("pg_catalog.pg_advisory_xact_lock%s(%d, %d)",
+                                    want.exclusive ? "" : "_shared", kTableLockClass,
+                                    static_cast<int32_t>(oid)));
+    locks_[oid] = want.exclusive;
+  }
+  // One round trip; each statement sees what was committed before it began.
+  std::string sql;
+  if (!calls.empty()) sql = absl::StrFormat("SELECT %s; ", absl::StrJoin(calls, ", "));
+  if (!writers.empty()) {
+    sql += absl::StrFormat(
+        "INSERT INTO pmoves_sync.table_source (relation, source) VALUES %s ON CONFLICT DO "
+        "NOTHING; ",
+        absl::StrJoin(writers, ", "));
+  }
+  sql += absl::StrFormat("SELECT %s", absl::StrJoin(facts, ", "));
+  ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(sql));
+  int column = 0;
+  for (const auto& [oid, want] : wanted) {
+    facts_[oid] = {rows.Bool(0, column), rows.Bool(0, column + 1)};
+    column += 2;
+  }
+  return absl::OkStatus();
+}
+
+bool PgTarget::LogsConflicts(const EffectGroup& group) const {
+  const TargetTable& table = *group.table;
+  return group.kind != ChangeKind::kMove && group.kind != ChangeKind::kTruncate &&
+         table.policy.log != ConflictLog::kOff && table.policy.identity != Identity::kPerSource &&
+         !UsesRegisters(table.policy) && facts_.at(table.oid).shared;
+}
+
+PgTarget::StatementKind PgTarget::LogKind(const EffectGroup& group, bool staged) {
+  if (group.kind == ChangeKind::kDelete)
+    return staged ? StatementKind::kLogStageDelete : StatementKind::kLogDelete;
+  if (group.fresh) return staged ? StatementKind::kLogStageInsert : StatementKind::kLogInsert;
+  return staged ? StatementKind::kLogStageUpdate : StatementKind::kLogUpdate;
+}
+
+absl::Status PgTarget::LogStaged(const EffectGroup& group, const std::string& stage) {
+  ASSIGN_OR_RETURN(const std::string name,
+                   Prepare(LogKind(group, true), *group.table, group.shape, stage));
+  binder_.Clear();
+  ASSIGN_OR_RETURN(const PgRows logged, RunPrepared(name));
+  CountConflicts(*group.table, logged);
+  return absl::OkStatus();
+}
+
+void PgTarget::CountConflicts(const TargetTable& table, const PgRows& logged) {
+  for (int i = 0; i < logged.size(); ++i) {
+    conflicts_[{DisplayTable(table.schema, table.table), logged.String(i, 0),
+                logged.String(i, 1)}] += logged.Int(i, 2);
+  }
+}
+
+}  // namespace pmoves
