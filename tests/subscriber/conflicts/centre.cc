@@ -1,0 +1,119 @@
+#include "tests/subscriber/conflicts/centre.h"
+
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "common/base/status.h"
+#include "subscriber/io/central_schema.h"
+
+namespace pmoves::conflicts {
+namespace {
+
+constexpr const char kDatabase[] = "centre";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Centre>> Centre::Start(const std::vector<RuleCase>& cases) {
+  std::unique_ptr<Centre> centre(new Centre());
+  ASSIGN_OR_RETURN(centre->server_, PostgresServer::Start());
+  PgOptions options;
+  options.dsn = centre->server_->Dsn();
+  ASSIGN_OR_RETURN(auto admin, PgConnection::Connect(options));
+  // A collation that looks past the dash of a-z: the tie-break must not.
+  RETURN_IF_ERROR(
+      admin
+          ->Execute(absl::StrFormat("CREATE DATABASE %s TEMPLATE template0 LOCALE_PROVIDER icu "
+                                    "ICU_LOCALE 'en-u-ka-shifted' LOCALE 'C.UTF-8'",
+                                    kDatabase))
+          .status());
+  centre->config_.postgres.dsn = centre->server_->Dsn(kDatabase);
+  for (const RuleCase& rule : cases) {
+    TableConfig table;
+    table.schema = "public";
+    table.table = rule.name;
+    table.policy = rule.policy;
+    centre->config_.tables.push_back(table);
+  }
+  options.dsn = centre->config_.postgres.dsn;
+  options.settings = PinnedTextSettings();
+  ASSIGN_OR_RETURN(centre->connection_, PgConnection::Connect(options));
+  RETURN_IF_ERROR(centre->connection_->Execute("SET search_path = public").status());
+  RETURN_IF_ERROR(centre->CreateTables(cases));
+  for (size_t i = 0; i < kWorkers; ++i) {
+    ASSIGN_OR_RETURN(centre->workers_.emplace_back(), Applier::Connect(centre->config_));
+  }
+  return centre;
+}
+
+absl::Status Centre::CreateTables(const std::vector<RuleCase>& cases) {
+  RETURN_IF_ERROR(connection_->Execute("CREATE EXTENSION citext").status());
+  std::string columns;
+  for (const ColumnInfo& column : Columns())
+    absl::StrAppendFormat(&columns, ", %s %s", column.name, column.type);
+  for (const RuleCase& rule : cases) {
+    RETURN_IF_ERROR(
+        connection_
+            ->Execute(absl::StrFormat("CREATE TABLE public.%s (id %s PRIMARY KEY%s)", rule.name,
+                                      rule.citext ? "citext" : "numeric", columns))
+            .status());
+  }
+  RETURN_IF_ERROR(InitCentralSchema(*connection_, config_.tables).status());
+  ASSIGN_OR_RETURN(
+      const PgRows tables,
+      connection_->Execute("SELECT string_agg('pmoves_sync.' || quote_ident(relname), ', ') FROM "
+                           "pg_class WHERE relnamespace = 'pmoves_sync'::regnamespace AND relkind "
+                           "IN ('r', 'p') AND NOT relispartition"));
+  clear_schema_ = tables.String(0, 0);
+  return absl::OkStatus();
+}
+
+absl::Status Centre::Clear(const RuleCase& rule) {
+  std::string sql = absl::StrFormat(
+      "TRUNCATE public.%s, %s; INSERT INTO pmoves_sync.source_position (source, epoch) VALUES ",
+      rule.name, clear_schema_);
+  for (size_t i = 0; i < Sources().size(); ++i)
+    absl::StrAppendFormat(&sql, "%s('%s', 1)", i == 0 ? "" : ", ", Sources()[i]);
+  RETURN_IF_ERROR(connection_->Execute(sql).status());
+  return ReadPositions();
+}
+
+absl::Status Centre::ForgetPositions() {
+  RETURN_IF_ERROR(
+      connection_->Execute("UPDATE pmoves_sync.source_position SET position = '0/0'").status());
+  return ReadPositions();
+}
+
+absl::Status Centre::ReadPositions() {
+  for (auto& worker : workers_) RETURN_IF_ERROR(worker->ReadPositions());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::map<int64_t, ModelRow>> Centre::Read(const RuleCase& rule) {
+  std::string items = rule.citext ? "substr(id::text, 2)" : "trim_scale(id)";
+  items += ", _source, _sync_version";
+  for (const ColumnInfo& column : Columns()) {
+    absl::StrAppendFormat(&items,
+                          std::string_view(column.type) == "timestamptz"
+                              ? ", (extract(epoch FROM %s) * 1000000)::bigint"
+                              : ", %s",
+                          column.name);
+  }
+  ASSIGN_OR_RETURN(const PgRows rows,
+                   connection_->Execute("SELECT " + items + " FROM public." + rule.name));
+  std::map<int64_t, ModelRow> found;
+  for (int i = 0; i < rows.size(); ++i) {
+    ModelRow row;
+    row.source = rows.String(i, 1);
+    row.version = rows.Int(i, 2);
+    for (int column = 0; column < kColumns; ++column) {
+      if (!rows.IsNull(i, 3 + column))
+        row.image[static_cast<size_t>(column)] = rows.String(i, 3 + column);
+    }
+    if (!found.emplace(rows.Int(i, 0), row).second)
+      return absl::InternalError("a key is in the table twice");
+  }
+  return found;
+}
+
+}  // namespace pmoves::conflicts

@@ -1,0 +1,51 @@
+// Centre: a real central database with one table per rule case.
+// Thread: one.
+#ifndef PMOVES_TESTS_SUBSCRIBER_CONFLICTS_CENTRE_H_
+#define PMOVES_TESTS_SUBSCRIBER_CONFLICTS_CENTRE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/io/pg_connection.h"
+#include "subscriber/config.h"
+#include "tests/subscriber/conflicts/applier.h"
+#include "tests/subscriber/conflicts/conflict_model.h"
+#include "tests/subscriber/conflicts/rule_cases.h"
+#include "tests/testing/postgres_server.h"
+
+namespace pmoves::conflicts {
+
+class Centre {
+ public:
+  static constexpr size_t kWorkers = 2;
+  static absl::StatusOr<std::unique_ptr<Centre>> Start(const std::vector<RuleCase>& cases);
+
+  // Empties the table of a case and everything that is known of sources and deletes.
+  absl::Status Clear(const RuleCase& rule);
+  // Forgets positions alone, so that everything is applied anew.
+  absl::Status ForgetPositions();
+  // What people see, by key.
+  absl::StatusOr<std::map<int64_t, ModelRow>> Read(const RuleCase& rule);
+
+  Applier& worker(size_t index = 0) { return *workers_[index]; }
+
+ private:
+  Centre() = default;
+  absl::Status CreateTables(const std::vector<RuleCase>& cases);
+  absl::Status ReadPositions();
+
+  std::unique_ptr<PostgresServer> server_;
+  SubscriberConfig config_;
+  std::unique_ptr<PgConnection> connection_;
+  std::vector<std::unique_ptr<Applier>> workers_;
+  std::string clear_schema_;  // the tables of pmoves_sync
+};
+
+}  // namespace pmoves::conflicts
+
+#endif  // PMOVES_TESTS_SUBSCRIBER_CONFLICTS_CENTRE_H_

@@ -1,0 +1,35 @@
+// The suite must be able to fail: this program is linked with one file of the merging code in which
+// one thought was taken out (mutants.cmake). It passes when the suite reports a divergence; an
+// error is none.
+#include <memory>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "tests/subscriber/conflicts/suite.h"
+#include "tests/testing/status_matchers.h"
+
+namespace pmoves::conflicts {
+namespace {
+
+constexpr int kPasses = 10;  // over the rule cases whose names begin with PMOVES_MUTANT_RULES
+
+TEST(MutantTest, IsFound) {
+  Effort effort = EffortFromEnvironment();
+  SCOPED_TRACE("PMOVES_TEST_SEED=" + std::to_string(effort.seed));
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Centre> centre, Centre::Start(AllRuleCases()));
+  int tried = 0;
+  for (int pass = 0; pass < kPasses; ++pass, ++effort.seed) {
+    for (const RuleCase& rule : AllRuleCases()) {
+      if (rule.name.rfind(PMOVES_MUTANT_RULES, 0) != 0) continue;
+      ++tried;
+      ASSERT_OK_AND_ASSIGN(const std::string divergence, FindDivergence(*centre, rule, effort));
+      if (divergence.empty()) continue;
+      std::cout << "found after " << tried << " rule cases\n" << divergence;
+      return;
+    }
+  }
+  ADD_FAILURE() << "the mutant survived " << tried << " rule cases";
+}
+
+}  // namespace
+}  // namespace pmoves::conflicts

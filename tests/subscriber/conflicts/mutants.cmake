@@ -1,0 +1,58 @@
+# pmoves_mutant(NAME FILE RULES  FROM TO [FROM TO ...])
+#
+# A test that passes when the convergence suite finds a fault: FILE (of subscriber/core) with every FROM replaced by TO is linked before the library that
+# has the true one. A FROM that is not in FILE stops the configuration: a mutant that mutates nothing proves nothing. RULES: what the names of the rule
+# cases begin with that it is tried on.
+function(pmoves_mutant name file rules)
+  set(source ${PROJECT_SOURCE_DIR}/subscriber/core/${file})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+  file(READ ${source} text)
+  math(EXPR last "${ARGC} - 1")
+  foreach(from_index RANGE 3 ${last} 2)
+    math(EXPR to_index "${from_index} + 1")
+    set(from "${ARGV${from_index}}")
+    string(FIND "${text}" "${from}" place)
+    if(place EQUAL -1)
+      message(FATAL_ERROR "mutant ${name}: subscriber/core/${file} does not contain\n${from}")
+    endif()
+    string(REPLACE "${from}" "${ARGV${to_index}}" text "${text}")
+  endforeach()
+  set(mutated ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}/${file})
+  set(before "")
+  if(EXISTS ${mutated})
+    file(READ ${mutated} before)
+  endif()
+  if(NOT before STREQUAL text)
+    file(WRITE ${mutated} "${text}")
+  endif()
+  pmoves_test(mutant_${name}_test SRCS mutant_test.cc ${mutated} DEPS pmoves::testing_conflicts LABELS conflicts TIMEOUT 300)
+  target_compile_definitions(mutant_${name}_test PRIVATE PMOVES_MUTANT_RULES="${rules}")
+endfunction()
+
+# ---- by row version
+
+pmoves_mutant(no_tie_break merge_sql.cc newest_delete_newest_truncate_ignored
+  [=["(%s._sync_version, %s._source COLLATE \"C\") %s (%s._sync_version, %s._source COLLATE "
+      "\"C\")",
+      left, left, op, right, right]=]
+  [=["%s._sync_version %s %s._sync_version", left, op, right]=])
+
+pmoves_mutant(no_tie_break_in_batch batch.cc newest_delete_newest_truncate_ignored
+  "return *a.source > *b.source;" "return true;")
+
+pmoves_mutant(no_tombstone merge_sql.cc newest_delete_newest_truncate_ignored
+  "std::string NotBuried(const TargetTable& table) {\n"
+  "std::string NotBuried(const TargetTable& table) {\n  if (!table.schema.empty()) return \"true\";\n")
+
+# Of one version are a delete and the row under another spelling of its key.
+pmoves_mutant(ge_for_gt merge_sql.cc newest_delete_newest_truncate_ignored
+  [=[CompareVersions("t", "<", "EXCLUDED")]=] [=[CompareVersions("t", "<=", "EXCLUDED")]=]
+  [=[CompareVersions("t", "<", "s")]=] [=[CompareVersions("t", "<=", "s")]=]
+  [=["(d.version, d.source) > "]=] [=["(d.version, d.source) >= "]=])
+
+# Ties go to whoever comes last.
+pmoves_mutant(last_arrival_wins_ties merge_sql.cc newest_delete_newest_truncate_ignored
+  [=["(%s._sync_version, %s._source COLLATE \"C\") %s (%s._sync_version, %s._source COLLATE "
+      "\"C\")",
+      left, left, op, right, right]=]
+  [=["%s._sync_version %s= %s._sync_version", left, op, right]=])
