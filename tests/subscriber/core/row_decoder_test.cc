@@ -67,6 +67,30 @@ TEST_F(RowDecoderTest, AKeyChangeIsADeleteAndAWholeRowOfOneVersion) {
   EXPECT_EQ(Row(1), "W100 [2] [s] [o]");
 }
 
+TEST_F(RowDecoderTest, TheSameKeyInAnotherSpellingIsNoKeyChange) {
+  using KeyText = TargetColumn::KeyText;
+  struct Case {
+    KeyText key_text;
+    const char* old_key;
+    const char* new_key;
+    bool same;
+  };
+  for (const Case& c :
+       {Case{KeyText::kPlain, "1", "1.0", false}, Case{KeyText::kNumeric, "10", "10.00", true},
+        Case{KeyText::kNumeric, "10", "1.0", false}, Case{KeyText::kNumeric, "-0.50", "-0.5", true},
+        Case{KeyText::kCitext, "\"Ab\"", "\"aB\"", true},
+        Case{KeyText::kBlankPadded, "\"a \"", "\"a\"", true},
+        Case{KeyText::kBlankPadded, "\" a\"", "\"a\"", false}}) {
+    table_.columns[0].key_text = c.key_text;
+    set_.Clear();
+    ASSERT_THAT(
+        Decode(std::string(R"("operation":"UPDATE",)") + kTime + R"("data":[{"id":)" + c.new_key +
+               R"(,"status":"s","output":"o"}],"keys":[{"id":)" + c.old_key + "}]"),
+        IsOk());
+    EXPECT_EQ(set_.changes.size(), c.same ? 1u : 2u) << c.old_key << " to " << c.new_key;
+  }
+}
+
 TEST_F(RowDecoderTest, AKeyChangeWithoutItsToastIsAMove) {
   ASSERT_THAT(Decode(std::string(R"("operation":"UPDATE",)") + kTime +
                      R"("data":[{"id":2,"status":"s"}],"keys":[{"id":1}],"unchanged":["output"])"),
