@@ -42,7 +42,7 @@ std::string Candidates(const TargetTable& table) {
   }
   // update-wins: a delete is void while the row lives, so what its source said before counts.
   const std::string counts =
-      table.policy.on_delete == DeletePolicy::kUpdateWins ? "g.image_version > 0" : live;
+      table.policy.on_delete == DeletePolicy::kUpdateWins ? "g.image_version >= 0" : live;
   return absl::StrFormat(
       "SELECT g.key, g.source, g.version, g.first_version, g.image_version AS v, g.committed_at, "
       "g.image, g.versions, g.peaks, k.sources, %s AS live, %s AS counts FROM (SELECT key, "

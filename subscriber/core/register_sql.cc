@@ -148,7 +148,7 @@ std::string SoftDelete(const TargetTable& table, const std::string& from) {
       table,
       absl::StrFormat(
           "INSERT INTO pmoves_sync.register AS g (%s) SELECT %s, %s, s._source, s._sync_version, "
-          "s._sync_version, 0, true, s._source_updated_at, '{}', '{}', '{}' FROM %s ON CONFLICT "
+          "s._sync_version, -1, true, s._source_updated_at, '{}', '{}', '{}' FROM %s ON CONFLICT "
           "(relation, key, source) DO UPDATE SET version = EXCLUDED.version, image_version = CASE "
           "WHEN g.deleted THEN g.image_version ELSE EXCLUDED.version END, committed_at = "
           "EXCLUDED.committed_at, image = CASE WHEN g.deleted THEN g.image ELSE %s END, versions "
@@ -163,7 +163,7 @@ std::string Withdraw(const TargetTable& table, const std::string& from) {
       table,
       absl::StrFormat(
           "INSERT INTO pmoves_sync.register AS g (%s) SELECT %s, %s, s._source, s._sync_version, "
-          "s._sync_version, 0, true, s._source_updated_at, '{}', '{}', '{}' FROM %s ON CONFLICT "
+          "s._sync_version, -1, true, s._source_updated_at, '{}', '{}', '{}' FROM %s ON CONFLICT "
           "(relation, key, source) DO UPDATE SET version = EXCLUDED.version, deleted = true WHERE "
           "g.version < EXCLUDED.version",
           kRegisterColumns, SqlLiteral(table.Name()), TombstoneKey(table, "s"), from));
@@ -173,8 +173,10 @@ std::string Withdraw(const TargetTable& table, const std::string& from) {
 
 bool NeedsEveryChange(const TablePolicy& policy) {
   if (policy.granularity == Granularity::kColumn) return true;
+  if (policy.row.kind == RuleKind::kFirstWriteWins) return true;  // the first of a batch counts
   return std::any_of(policy.columns.begin(), policy.columns.end(), [](const ColumnRule& column) {
     return column.rule.kind == RuleKind::kLastWriteWins ||
+           column.rule.kind == RuleKind::kFirstWriteWins ||
            column.rule.kind == RuleKind::kJsonMerge ||
            (column.rule.kind == RuleKind::kValuePriority &&
             column.rule.scope != ValueScope::kSource);

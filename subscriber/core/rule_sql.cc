@@ -88,8 +88,9 @@ Combination Union(const RuleColumn& at) {
   return {
       absl::StrFormat("array_agg(%s ORDER BY c.source) FILTER (WHERE c.counts AND %s IS NOT NULL)",
                       text, text),
-      absl::StrFormat("CASE WHEN cardinality({p}) <= 1 THEN ({p})[1] ELSE (SELECT %s) END",
-                      merged)};
+      absl::StrFormat(
+          "CASE WHEN {p} IS NULL OR cardinality({p}) = 1 THEN ({p})[1] ELSE (SELECT %s) END",
+          merged)};
 }
 
 Combination MergeJson(const RuleColumn& at) {
@@ -97,8 +98,9 @@ Combination MergeJson(const RuleColumn& at) {
   return {absl::StrFormat("jsonb_agg(jsonb_build_object('i', c.image->>%s, 'm', c.versions->%s, "
                           "'s', c.source) ORDER BY c.source) FILTER (WHERE c.counts)",
                           name, name),
-          "CASE WHEN jsonb_array_length({p}) <= 1 THEN {p}->0->>'i' ELSE (SELECT "
-          "COALESCE(jsonb_object_agg(m, value) FILTER (WHERE value IS NOT NULL), '{}')::text FROM "
+          "CASE WHEN jsonb_array_length({p}) <= 1 THEN {p}->0->>'i' WHEN {p} @? '$[*].i ? (@ != "
+          "null)' THEN (SELECT COALESCE(jsonb_object_agg(m, value) FILTER (WHERE value IS NOT "
+          "NULL), '{}')::text FROM "
           "(SELECT DISTINCT ON (members.m) members.m, (r->>'i')::jsonb->members.m AS value FROM "
           "jsonb_array_elements({p}) AS r, jsonb_each_text(r->'m') AS members(m, version) ORDER BY "
           "members.m, members.version::bigint DESC, (r->>'s') COLLATE \"C\" DESC) AS winners) "

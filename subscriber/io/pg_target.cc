@@ -275,6 +275,7 @@ absl::Status PgTarget::RunMove(const ChangeSet& set, const Effect& effect) {
   binder_.AddKey(set, *change.old_shape, change.first_old_value);
   ASSIGN_OR_RETURN(const PgRows moved, RunPrepared(move));
   if (moved.affected() == 0) RETURN_IF_ERROR(RequireHidden(set, effect));
+  if (change.table->policy.on_delete == DeletePolicy::kIgnore) return absl::OkStatus();
   binder_.Clear();
   binder_.AddRow(set, *change.old_shape, change.first_old_value);
   binder_.AddVersion(change);
