@@ -290,6 +290,11 @@ absl::Status RowDecoder::SetKey(const Shape& shape, const TargetTable& table, ui
                           table.columns[static_cast<size_t>(table.key[i])].name, table.Name()));
     }
     const TargetColumn& column = table.columns[static_cast<size_t>(table.key[i])];
+    if (column.key_text == TargetColumn::KeyText::kPlain) {  // most keys: no copy
+      append_length(value.length);
+      out->text.append(out->text, value.offset, value.length);
+      continue;
+    }
     const std::string text = KeyTextOf(column.key_text, out->Text(value));
     append_length(text.size());
     out->text += text;
