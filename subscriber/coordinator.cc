@@ -20,6 +20,7 @@ namespace {
 constexpr absl::Duration kReportAll = absl::Seconds(30);
 constexpr absl::Duration kFailures = absl::Seconds(2);
 constexpr absl::Duration kCollect = absl::Minutes(1);
+constexpr absl::Duration kCollectMore = absl::Seconds(1);
 constexpr absl::Duration kMaintainLog = absl::Minutes(10);
 constexpr absl::Duration kAsk = absl::Seconds(1);
 
@@ -60,6 +61,8 @@ bool Coordinator::EnsureConnection(absl::Time now) {
   }
   backoff_.Reset();
   status_ = std::make_unique<StatusWriter>(*connection_, config_.tables);
+  collector_ = std::make_unique<Collector>(*connection_, config_.tables,
+                                           config_.conflicts.tombstone_retention);
   return true;
 }
 
@@ -84,11 +87,7 @@ void Coordinator::Turn(absl::Time now) {
     ask_at_ = now + kAsk;
     AskForRows(now);
   }
-  if (now >= collect_at_) {
-    collect_at_ = now + kCollect;
-    if (absl::Status status = status_->CollectTombstones(); !status.ok())
-      LogLimited(LogLevel::kWarn, "tombstones.failed", MessageOf(status));
-  }
+  if (now >= collect_at_) Collect(now);
   if (now >= maintain_log_at_) {
     maintain_log_at_ = now + kMaintainLog;
     const absl::Status status =
@@ -99,6 +98,19 @@ void Coordinator::Turn(absl::Time now) {
     purge_at_ = now + config_.purge_interval;
     Purge();
   }
+}
+
+void Coordinator::Collect(absl::Time now) {
+  collect_at_ = now + kCollect;
+  const auto collected = collector_->Collect();
+  const auto horizon = collector_->Look();
+  for (const absl::Status& status : {collected.status(), horizon.status()}) {
+    if (!status.ok()) LogLimited(LogLevel::kWarn, "tombstones.failed", MessageOf(status));
+  }
+  if (collected.ok() && collected->more) collect_at_ = now + kCollectMore;
+  if (!horizon.ok()) return;
+  metrics_.tombstones.Set(static_cast<double>(horizon->tombstones));
+  if (horizon->lag.has_value()) metrics_.horizon_lag.Set(absl::ToDoubleSeconds(*horizon->lag));
 }
 
 void Coordinator::Discover() {

@@ -24,6 +24,7 @@
 #include "common/io/pg_connection.h"
 #include "subscriber/config.h"
 #include "subscriber/fleet_state.h"
+#include "subscriber/io/collector.h"
 #include "subscriber/io/refetch_asker.h"
 #include "subscriber/io/status_writer.h"
 #include "subscriber/metrics.h"
@@ -49,6 +50,7 @@ class Coordinator {
   void Discover();
   absl::Status ShareSources(const std::set<std::string>& known);
   void Report(absl::Time now, bool everything);
+  void Collect(absl::Time now);
   void Purge();
   void AskForRows(absl::Time now);
 
@@ -61,6 +63,7 @@ class Coordinator {
   std::vector<std::unique_ptr<Worker>>& workers_;
   std::unique_ptr<PgConnection> connection_;
   std::unique_ptr<StatusWriter> status_;
+  std::unique_ptr<Collector> collector_;
   Backoff backoff_;
   absl::Time connect_at_ = absl::InfinitePast();
   absl::Time discover_at_ = absl::InfinitePast();

@@ -43,6 +43,9 @@ SubscriberMetrics::SubscriberMetrics()
                                  "Messages recognised as already applied")),
       source_gaps(Counters(*registry, "pmoves_sync_sequence_gaps_total",
                            "Missing stretches found in the stream of a source")),
+      too_late(Counters(*registry, "pmoves_sync_too_late_total",
+                        "Row changes set aside because they are older than deletes that are "
+                        "forgotten")),
       clock_clamped(Counters(*registry, "pmoves_sync_clock_clamped_total",
                              "Row changes whose stamp lay too far in the future and was replaced "
                              "by the time of storing")),
@@ -93,6 +96,10 @@ SubscriberMetrics::SubscriberMetrics()
       tombstones(Gauges(*registry, "pmoves_sync_tombstones",
                         "Rows of the tombstone table, as the planner estimates")
                      .Add({})),
+      horizon_lag(Gauges(*registry, "pmoves_sync_tombstone_horizon_lag_seconds",
+                         "Now minus the newest version that every source heard of has passed: how "
+                         "far back changes may still come from")
+                      .Add({})),
       lag(Gauges(*registry, "pmoves_sync_apply_lag_seconds",
                  "Age of the oldest message of a source that is not applied, or time since a "
                  "silent source was last heard")),
@@ -128,8 +135,8 @@ SourceMetrics SubscriberMetrics::Of(const std::string& source) {
   return {
       source_transactions.Add(label), outcome("applied"),           outcome("hidden"),
       outcome("dead_lettered"),       source_superseded.Add(label), source_duplicates.Add(label),
-      source_gaps.Add(label),         clock_clamped.Add(label),     clock_backsteps.Add(label),
-      clock_skew.Add(label)};
+      source_gaps.Add(label),         too_late.Add(label),          clock_clamped.Add(label),
+      clock_backsteps.Add(label),     clock_skew.Add(label)};
 }
 
 void SubscriberMetrics::Refresh(const FleetState& fleet, absl::Time now) {

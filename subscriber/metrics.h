@@ -30,6 +30,7 @@ struct SourceMetrics {
   prometheus::Counter& superseded;
   prometheus::Counter& duplicates;
   prometheus::Counter& gaps;
+  prometheus::Counter& too_late;
   prometheus::Counter& clock_clamped;
   prometheus::Counter& clock_backsteps;
   prometheus::Gauge& clock_skew;
@@ -45,6 +46,7 @@ class SubscriberMetrics {
   prometheus::Family<prometheus::Counter>& source_superseded;
   prometheus::Family<prometheus::Counter>& source_duplicates;
   prometheus::Family<prometheus::Counter>& source_gaps;
+  prometheus::Family<prometheus::Counter>& too_late;
   prometheus::Family<prometheus::Counter>& clock_clamped;
   prometheus::Family<prometheus::Counter>& clock_backsteps;
   prometheus::Family<prometheus::Counter>& conflicts;
@@ -61,6 +63,7 @@ class SubscriberMetrics {
   prometheus::Gauge& postgres_up;
   prometheus::Gauge& dead_letters_open;
   prometheus::Gauge& tombstones;
+  prometheus::Gauge& horizon_lag;
   prometheus::Family<prometheus::Gauge>& lag;
   prometheus::Family<prometheus::Gauge>& pending;
   prometheus::Family<prometheus::Gauge>& blocked;

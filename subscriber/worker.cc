@@ -266,7 +266,10 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
   owned.clock.Stamp(&pending_.set, before);
   const bool quarantined = body_.operation == proto::Operation::kTruncate &&
                            (*table)->policy.truncate == TruncatePolicy::kQuarantine;
-  if (quarantined || !owned.set_aside.empty()) Divert(owned, before);
+  const Hlc horizon = target_->HorizonOf(**table);
+  if (quarantined || horizon.value > 0 || !owned.set_aside.empty()) {
+    Divert(owned, before, horizon);
+  }
   SourceProgress& progress = ProgressOf(owned);
   progress.commit_us = std::max(progress.commit_us, body_.commit_us);
   if (pending_.oldest_commit_us == 0) pending_.oldest_commit_us = body_.commit_us;
@@ -286,7 +289,7 @@ absl::StatusOr<TargetTable*> Worker::FindTable() {
   return table;
 }
 
-void Worker::Divert(Owned& owned, size_t first_change) {
+void Worker::Divert(Owned& owned, size_t first_change, Hlc horizon) {
   std::vector<Change>& changes = pending_.set.changes;
   auto diverted = [&](const Change& change) {
     const char* reason = nullptr;
@@ -298,6 +301,10 @@ void Worker::Divert(Owned& owned, size_t first_change) {
                change.table->policy.truncate == TruncatePolicy::kQuarantine) {
       reason = "truncate";
       why = TruncateSetAside();
+    } else if (change.hlc < horizon && !change.refetched) {
+      reason = kTooLate.data();
+      why = ComesTooLate(*change.table);
+      owned.metrics.too_late.Increment();
     }
     if (reason == nullptr) return false;
     DeadLetter letter = DeadLetterOf(pending_.set, change, why);

@@ -141,7 +141,7 @@ class Worker {
   // The table that body_ names, as the centre has it now.
   absl::StatusOr<TargetTable*> FindTable();
   // Changes that are not to be tried become dead letters.
-  void Divert(Owned& owned, size_t first_change);
+  void Divert(Owned& owned, size_t first_change, Hlc horizon);
   absl::Status AddMessage(Owned& owned, const FedTransaction& transaction,
                           std::unique_ptr<ReceivedMessage> message);
   // A whole message becomes a dead letter.
@@ -151,6 +151,8 @@ class Worker {
   void Advance(Owned& owned, const FedTransaction& transaction);
   // How far all sources of the batch move, as PgTarget wants it.
   std::vector<SourceProgress> CurrentProgress();
+  // Moves the sources of the batch, as its last statement.
+  absl::Status AdvanceSources();
   absl::Status CommitBatch();
   absl::Status ApplyPending(bool separating);
   absl::Status ApplySeparating(size_t begin, size_t end);

@@ -76,7 +76,7 @@ absl::Status Worker::ApplyPending(bool separating) {
   RETURN_IF_ERROR(separating || MeetsLetter(0, changes)
                       ? ApplySeparating(0, changes)
                       : target_->Apply(&pending_.set, 0, changes));
-  if (!pending_.progress.empty()) RETURN_IF_ERROR(target_->Advance(CurrentProgress()));
+  if (!pending_.progress.empty()) RETURN_IF_ERROR(AdvanceSources());
   return target_->Commit();
 }
 
@@ -88,6 +88,15 @@ std::vector<SourceProgress> Worker::CurrentProgress() {
     all.push_back(progress);
   }
   return all;
+}
+
+absl::Status Worker::AdvanceSources() {
+  absl::Status status = target_->Advance(CurrentProgress());
+  if (!IsTooLate(status)) return status;
+  // Made anew, the batch leaves them out: the target has learned the horizon.
+  LogWarn("batch.too_late", MessageOf(status), {{"worker", index_}});
+  target_->Rollback();
+  return Rebuild();
 }
 
 absl::Status Worker::ApplySeparating(size_t begin, size_t end) {
@@ -240,7 +249,7 @@ absl::Status Worker::StreamOversized(Owned& owned) {
   (void)owned.feed.TakeRestarted();
   RETURN_IF_ERROR(target_->Begin());
   absl::Status status = StreamPieces(owned);
-  if (status.ok()) status = target_->Advance(CurrentProgress());
+  if (status.ok()) status = AdvanceSources();
   if (status.ok()) status = target_->Commit();
   if (status.ok()) {
     AfterCommit(begun);

@@ -67,6 +67,7 @@ absl::Status Worker::ApplyMeeting(size_t index) {
     ASSIGN_OR_RETURN(const std::optional<Hlc> newest, book.Newest(row));
     if (!newest.has_value()) return absl::OkStatus();
     change.hlc = *newest;
+    if (change.hlc < target_->HorizonOf(*change.table)) return ComesTooLate(*change.table);
   }
   RETURN_IF_ERROR(Supersede(change));
   return target_->ApplyInSavepoint(&pending_.set, index, index + 1);

@@ -64,6 +64,16 @@ absl::Status NeedsWholeRow(std::string_view reason, const TargetTable& table) {
                     reason);
 }
 
+absl::Status ComesTooLate(const TargetTable& table) {
+  return WithReason(
+      absl::InvalidArgumentError(absl::StrFormat(
+          "too_late: the change is older than deletes in %s that are forgotten (it was away for "
+          "longer than conflicts.tombstone_retention); applied, it may bring a deleted row back. "
+          "Retry it by its id if the row belongs there, else discard it",
+          table.Name())),
+      kTooLate);
+}
+
 std::string ReasonOf(const absl::Status& why) {
   if (const auto reason = why.GetPayload(kReasonPayload); reason.has_value()) {
     return std::string(*reason);

@@ -34,7 +34,7 @@ struct DeadLetter {
   std::string subject;
   std::string reason;  // a short stable word: constraint, value, refused, update_missing,
                        // update_incomplete, malformed, not_configured, forged, not_allowed,
-                       // transaction, truncate
+                       // transaction, truncate, too_late
   std::string sql_state;
   std::string message;  // for people
   std::string payload;
@@ -54,6 +54,10 @@ inline constexpr std::string_view kUpdateIncomplete =
 // A partial update of a row of which an earlier change is a dead letter: it would be laid over a
 // hole.
 inline constexpr std::string_view kJoined = "joined";
+
+// A change that is older than deletes of its table that are forgotten (collector.h).
+inline constexpr std::string_view kTooLate = "too_late";
+absl::Status ComesTooLate(const TargetTable& table);
 
 // kNotFound, with one of the reasons above.
 absl::Status NeedsWholeRow(std::string_view reason, const TargetTable& table);

@@ -43,7 +43,15 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.tombstone (
   PRIMARY KEY (relation, key)
 );
 COMMENT ON TABLE pmoves_sync.tombstone IS 'Deleted keys, so that an older write that arrives late does not bring a row back.';
-CREATE INDEX IF NOT EXISTS tombstone_recorded_at ON pmoves_sync.tombstone (recorded_at);
+DROP INDEX IF EXISTS pmoves_sync.tombstone_recorded_at;
+CREATE INDEX IF NOT EXISTS tombstone_version ON pmoves_sync.tombstone (relation, version);
+
+CREATE TABLE IF NOT EXISTS pmoves_sync.collection (
+  relation text COLLATE "C" PRIMARY KEY,
+  horizon bigint NOT NULL,
+  collected_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+COMMENT ON TABLE pmoves_sync.collection IS 'Deletes below this version are forgotten. A change below it comes too late and is set aside.';
 
 CREATE TABLE IF NOT EXISTS pmoves_sync.register (
   relation text COLLATE "C" NOT NULL,

@@ -1,5 +1,7 @@
 #include "subscriber/io/dead_letters.h"
 
+#include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -111,7 +113,7 @@ absl::StatusOr<std::vector<DeadLetterStore::RetryResult>> DeadLetterStore::Retry
   }
   std::vector<RetryResult> results;
   for (int64_t next : ids) {
-    auto superseded = RetryOne(next);
+    auto superseded = RetryOne(next, /*asked_for=*/id.has_value());
     if (!superseded.ok()) {
       if (!connection_.IsOpen()) return superseded.status();
       connection_.Rollback();
@@ -129,7 +131,19 @@ absl::StatusOr<std::vector<DeadLetterStore::RetryResult>> DeadLetterStore::Retry
   return results;
 }
 
-absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id) {
+// Looks after the merge, so it cannot miss what was collected before.
+absl::StatusOr<bool> DeadLetterStore::IsTooLate(const TargetTable& table, const ChangeSet& set) {
+  Hlc lowest{std::numeric_limits<int64_t>::max()};
+  for (const Change& change : set.changes) lowest = std::min(lowest, change.hlc);
+  ASSIGN_OR_RETURN(
+      const PgRows rows,
+      connection_.Execute("SELECT EXISTS (SELECT 1 FROM pmoves_sync.collection WHERE "
+                          "relation = $1 AND horizon > $2::bigint)",
+                          {PgParam(table.Name()), PgParam(std::to_string(lowest.value))}));
+  return rows.Bool(0, 0);
+}
+
+absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id, bool asked_for) {
   RETURN_IF_ERROR(connection_.Execute("BEGIN").status());
   ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat(
                                           "SELECT source, payload, reason, epoch, position, hlc, "
@@ -176,6 +190,10 @@ absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id) {
   for (const Change& change : set.changes) {
     if (change.kind != ChangeKind::kWhole && change.kind != ChangeKind::kDelete) continue;
     RETURN_IF_ERROR(LetterBook(connection_).Supersede(LetterRowOf(set, change)).status());
+  }
+  if (!asked_for) {
+    ASSIGN_OR_RETURN(const bool too_late, IsTooLate(*table, set));
+    if (too_late) return ComesTooLate(*table);
   }
   const bool superseded = target.hidden() >= static_cast<int64_t>(set.changes.size());
   RETURN_IF_ERROR(connection_

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "common/io/pg_connection.h"
 #include "subscriber/config.h"
+#include "subscriber/core/change.h"
 
 namespace pmoves {
 
@@ -42,12 +43,14 @@ class DeadLetterStore {
     bool superseded = false;
   };
   // One (or all open ones, in the order of the source), each in a transaction of its own. One that
-  // fails again stays open; if it is for want of the row, the edge is asked again.
+  // fails again stays open; if it is for want of the row, the edge is asked again. One that comes
+  // too late (collector.h) is applied only if it is asked for by its id.
   absl::StatusOr<std::vector<RetryResult>> Retry(std::optional<int64_t> id);
   absl::Status Discard(int64_t id, const std::string& reason);
 
  private:
-  absl::StatusOr<bool> RetryOne(int64_t id);
+  absl::StatusOr<bool> RetryOne(int64_t id, bool asked_for);
+  absl::StatusOr<bool> IsTooLate(const TargetTable& table, const ChangeSet& set);
 
   PgConnection& connection_;
   const SubscriberConfig& config_;

@@ -94,7 +94,8 @@ std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberCon
   Ask(connection,
       "SELECT to_regclass('pmoves_sync.source_position') IS NOT NULL AND "
       "to_regclass('pmoves_sync.dead_letter') IS NOT NULL AND "
-      "to_regclass('pmoves_sync.source_clock') IS NOT NULL",
+      "to_regclass('pmoves_sync.source_clock') IS NOT NULL AND "
+      "to_regclass('pmoves_sync.collection') IS NOT NULL",
       {}, "schema pmoves_sync exists and is of this version", "pmoves-sync-subscriber init",
       &lines);
   CheckTables(connection, config, &lines);

@@ -18,6 +18,16 @@ namespace {
 // and a merge (tests/bench).
 constexpr size_t kRowPathLimit = 40;
 
+constexpr const char kTooLatePayload[] = "pmoves/too_late";
+
+// The tables of `lowest`, a list of (relation, version), whose horizon is above that version.
+std::string BelowHorizon(const std::string& lowest) {
+  return absl::StrFormat(
+      "SELECT c.relation, c.horizon FROM pmoves_sync.collection c JOIN (VALUES %s) AS b(relation, "
+      "lowest) ON b.relation = c.relation WHERE b.lowest < c.horizon",
+      lowest);
+}
+
 }  // namespace
 
 PgOptions TargetSessionOptions(const SubscriberConfig& config,
@@ -52,6 +62,7 @@ PgOptions TargetSessionOptions(const SubscriberConfig& config,
 
 absl::Status PgTarget::Begin() {
   touched_dirty_ = false;
+  lowest_.clear();
   conflicts_.clear();
   facts_.clear();
   new_writers_.clear();
@@ -116,6 +127,7 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
   hidden_ = 0;
   if (begin == end) return absl::OkStatus();
   RETURN_IF_ERROR(LockTables(*set, begin, end));
+  NoteVersions(*set, begin, end);
   const bool registers =
       std::any_of(set->changes.begin() + static_cast<ptrdiff_t>(begin),
                   set->changes.begin() + static_cast<ptrdiff_t>(end),
@@ -136,6 +148,21 @@ absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end
   new_writers_.clear();
   locks_.clear();  // those taken inside are released; taking one again is harmless
   return status;
+}
+
+// Tables with registers have no tombstones to miss.
+void PgTarget::NoteVersions(const ChangeSet& set, size_t begin, size_t end) {
+  const TargetTable* last = nullptr;
+  Hlc* lowest = nullptr;
+  for (size_t i = begin; i < end; ++i) {
+    const Change& change = set.changes[i];
+    if (change.table != last) {
+      last = change.table;
+      lowest = UsesRegisters(last->policy) ? nullptr
+                                           : &lowest_.try_emplace(last, change.hlc).first->second;
+    }
+    if (lowest != nullptr) *lowest = std::min(*lowest, change.hlc);
+  }
 }
 
 absl::Status PgTarget::RunStep(const ChangeSet& set, const MergeStep& step) {
@@ -386,13 +413,35 @@ absl::Status PgTarget::Advance(const std::vector<SourceProgress>& sources) {
       "transactions, changes) WHERE p.source = s.source "
       "AND p.epoch = s.old_epoch AND p.position = s.old_position",
       absl::StrJoin(rows, ", "));
-  ASSIGN_OR_RETURN(const PgRows updated, connection_.Execute(sql));
-  if (updated.affected() != static_cast<int64_t>(sources.size())) {
-    return absl::AbortedError(
-        "fenced: the position of a source is not where this worker left it; another one applies "
-        "it");
+  std::vector<std::string> lowest;
+  for (const auto& [table, version] : lowest_) {
+    lowest.push_back(absl::StrFormat("(%s, %d::bigint)", SqlLiteral(table->Name()), version.value));
   }
-  return absl::OkStatus();
+  if (!lowest.empty()) {
+    sql += absl::StrFormat(" AND NOT EXISTS (%s)", BelowHorizon(absl::StrJoin(lowest, ", ")));
+  }
+  ASSIGN_OR_RETURN(const PgRows updated, connection_.Execute(sql));
+  if (updated.affected() == static_cast<int64_t>(sources.size())) return absl::OkStatus();
+  return WhyNotAdvanced(absl::StrJoin(lowest, ", "));
+}
+
+absl::Status PgTarget::WhyNotAdvanced(const std::string& lowest) {
+  if (!lowest.empty()) {
+    ASSIGN_OR_RETURN(const PgRows below, connection_.Execute(BelowHorizon(lowest)));
+    for (int i = 0; i < below.size(); ++i) horizons_[below.String(i, 0)] = Hlc{below.Int(i, 1)};
+    if (below.size() > 0) {
+      absl::Status status = absl::AbortedError(absl::StrFormat(
+          "changes of %s are older than deletes that are forgotten there", below.Text(0, 0)));
+      status.SetPayload(kTooLatePayload, absl::Cord("1"));
+      return status;
+    }
+  }
+  return absl::AbortedError(
+      "fenced: the position of a source is not where this worker left it; another one applies it");
+}
+
+bool IsTooLate(const absl::Status& status) {
+  return status.GetPayload(kTooLatePayload).has_value();
 }
 
 }  // namespace pmoves

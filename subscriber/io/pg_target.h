@@ -61,6 +61,9 @@ struct SourceProgress {
 // that never scan a big table for a small stage.
 PgOptions TargetSessionOptions(const SubscriberConfig& config, const std::string& application_name);
 
+// Of a status: Advance refused because of the collector's horizon.
+bool IsTooLate(const absl::Status& status);
+
 class PgTarget {
  public:
   explicit PgTarget(PgConnection& connection) : connection_(connection) {}
@@ -73,7 +76,15 @@ class PgTarget {
   // range written.
   absl::Status ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end);
   absl::Status AddDeadLetters(const std::vector<DeadLetter>& letters);
+  // The last statement before Commit. IsTooLate: a change that was applied is below what the
+  // collector has forgotten; HorizonOf knows it now, and nothing of the transaction may stay.
   absl::Status Advance(const std::vector<SourceProgress>& sources);
+  // Changes below this version come too late for the table, as far as this object has learned.
+  Hlc HorizonOf(const TargetTable& table) const {
+    if (horizons_.empty()) return Hlc{};
+    const auto found = horizons_.find(table.Name());
+    return found == horizons_.end() ? Hlc{} : found->second;
+  }
   absl::Status Commit();
   void Rollback();
   // Table definitions changed: prepared statements and stages of before must not be used.
@@ -119,6 +130,9 @@ class PgTarget {
     bool shared = false;  // more than one source has ever written it
   };
 
+  void NoteVersions(const ChangeSet& set, size_t begin, size_t end);
+  // Why Advance did not move every source.
+  absl::Status WhyNotAdvanced(const std::string& lowest);
   absl::Status LockTables(const ChangeSet& set, size_t begin, size_t end);
   absl::Status RunStep(const ChangeSet& set, const MergeStep& step);
   absl::Status RunStaged(const ChangeSet& set, const EffectGroup& group);
@@ -176,6 +190,8 @@ class PgTarget {
   std::set<std::pair<uint32_t, std::string>> new_writers_;
   bool touched_dirty_ = false;      // pmoves_touched has rows of this transaction
   std::map<uint32_t, bool> locks_;  // table oid -> exclusive, taken in this transaction
+  std::map<const TargetTable*, Hlc> lowest_;  // version applied in this transaction
+  std::map<std::string, Hlc> horizons_;       // by schema.table
   RowBinder binder_;
   std::string copy_buffer_;
   int next_name_ = 0;

@@ -94,18 +94,4 @@ absl::StatusOr<int64_t> StatusWriter::RefreshFailures() {
   return total.Int(0, 0);
 }
 
-absl::Status StatusWriter::CollectTombstones() {
-  return connection_
-      .Execute(
-          "WITH waiting AS (SELECT schema_name || '.' || table_name AS relation, min(hlc) AS hlc "
-          "FROM pmoves_sync.dead_letter WHERE state = 'open' AND kind = 'row' GROUP BY 1) "
-          "DELETE FROM pmoves_sync.tombstone d USING (SELECT t.relation, t.key FROM "
-          "pmoves_sync.tombstone t LEFT JOIN waiting w ON w.relation = t.relation WHERE "
-          "t.recorded_at < now() - interval '1 hour' AND t.version < (SELECT min(hlc) FROM "
-          "pmoves_sync.source_position) AND (w.hlc IS NULL OR t.version < w.hlc) ORDER BY "
-          "t.recorded_at LIMIT 10000 FOR UPDATE OF t SKIP LOCKED) old "
-          "WHERE d.relation = old.relation AND d.key = old.key")
-      .status();
-}
-
 }  // namespace pmoves

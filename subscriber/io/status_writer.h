@@ -33,10 +33,6 @@ class StatusWriter {
   absl::Status Expect(const std::vector<std::string>& sources);
   // Open dead letters by (source, table), kept in failed_records; the total is returned.
   absl::StatusOr<int64_t> RefreshFailures();
-  // Tombstones that every source has passed go, a bounded number at a time: a source's later
-  // changes are all newer than its applied version. What is set aside comes later with the version
-  // that it had, so its table keeps the tombstones that are above it.
-  absl::Status CollectTombstones();
 
  private:
   PgConnection& connection_;

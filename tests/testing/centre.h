@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -95,7 +96,7 @@ class CentreTest : public testing::Test {
   void Empty() {
     Execute(
         "TRUNCATE jobs, pmoves_sync.tombstone, pmoves_sync.truncate_floor, "
-        "pmoves_sync.source_position");
+        "pmoves_sync.source_position, pmoves_sync.collection, pmoves_sync.sync_status");
     positions_.clear();
   }
   PgRows Execute(const std::string& sql) {
@@ -124,20 +125,25 @@ class CentreTest : public testing::Test {
       moved.hlc = set.changes.back().hlc;
     }
     RETURN_IF_ERROR(target_->Apply(&set, 0, set.changes.size()));
+    if (between_) between_();
     std::vector<SourceProgress> all;
     for (auto& [source, moved] : progress) {
-      uint64_t& position = positions_[source];
-      if (position == 0) {
-        Execute("INSERT INTO pmoves_sync.source_position (source) VALUES ('" + source +
-                "') ON CONFLICT DO NOTHING");
-      }
+      const uint64_t position = positions_[source];
+      if (position == 0) Claim(source);
       moved.old_position = Lsn{position};
-      moved.position = Lsn{++position};
+      moved.position = Lsn{position + 1};
       all.push_back(moved);
     }
-    return target_->Advance(all);
+    RETURN_IF_ERROR(target_->Advance(all));
+    for (const SourceProgress& moved : all) positions_[moved.source] = moved.position.value;
+    return absl::OkStatus();
   }
 
+  // A worker owns the source, which may not have sent anything yet.
+  void Claim(const std::string& source) {
+    Execute("INSERT INTO pmoves_sync.source_position (source) VALUES ('" + source +
+            "') ON CONFLICT DO NOTHING");
+  }
   // "1:new@jetson-01 2:done@jetson-02": id, status and source, in that order.
   std::string Rows() {
     return Execute(
@@ -154,6 +160,7 @@ class CentreTest : public testing::Test {
   std::unique_ptr<PgConnection> connection_;
   std::unique_ptr<TargetCatalog> catalog_;
   std::unique_ptr<PgTarget> target_;
+  std::function<void()> between_;  // runs when rows are merged and positions are not yet moved
 
  private:
   absl::Status Decode(const Sent& sent, ChangeSet* set) {

@@ -1,0 +1,61 @@
+"""Deletes are forgotten at last; a box that comes back after that is told so, change by change."""
+
+import json
+
+from harness import wait_until
+
+RUN = "CREATE TABLE run (id int PRIMARY KEY, note text)"
+HOUR = 3600
+
+
+def late(fleet):
+    return [letter for letter in fleet.centre.dead_letters() if letter["reason"] == "too_late" and letter["state"] == "open"]
+
+
+def test_changes_from_before_forgotten_deletes_are_set_aside_and_wait_for_a_person(new_fleet):
+    """The versions of both boxes lie hours back: one worked then, the other kept its changes to itself."""
+    fleet = new_fleet()
+    fleet.create(fleet.centre.db, RUN)
+    worker = fleet.add_edge("jetson-01", schema=RUN, tables=["run"], clock=True)
+    lost = fleet.add_edge("jetson-02", schema=RUN, tables=["run"], clock=True)
+    fleet.centre.add_subscriber(["run"], {"conflicts": {"tombstone_retention": "1h"}})
+    fleet.init()
+    subscriber, centre = fleet.subscriber.start().wait_ready(), fleet.centre.db
+    worker.publisher.start().wait_ready()
+
+    worker.db.clock.shift(-3 * HOUR)
+    worker.db.execute("INSERT INTO run VALUES (1, 'deleted'), (2, 'stays'), (3, 'deleted')")
+    worker.db.execute("DELETE FROM run WHERE id IN (1, 3)")
+    worker.db.clock.right()
+    wait_until(worker.mark(), 30, "the centre has caught up with the worker", fleet.diagnose)
+    assert centre.value("SELECT count(*) FROM pmoves_sync.tombstone") == 2
+    subscriber.terminate()
+    subscriber.start().wait_ready()   # the collector comes at once, then every minute
+    wait_until(lambda: centre.value("SELECT count(*) FROM pmoves_sync.tombstone") == 0, 20, "the deletes are forgotten",
+               fleet.diagnose)
+    assert subscriber.metric("pmoves_sync_tombstone_horizon_lag_seconds") < 60
+
+    lost.db.clock.shift(-4 * HOUR)
+    lost.db.execute("INSERT INTO run VALUES (1, 'late'), (4, 'late')")
+    lost.db.execute("INSERT INTO run VALUES (3, 'late')")
+    lost.db.clock.right()
+    lost.db.execute("INSERT INTO run VALUES (5, 'in time'); UPDATE run SET note = 'once more' WHERE id = 3")
+    lost.publisher.start()
+    wait_until(lost.mark(), 30, "the centre has caught up with the lost one", fleet.diagnose)
+    rows = "SELECT id, note FROM run ORDER BY id"
+    assert centre.query(rows) == [(2, "stays"), (3, "once more"), (5, "in time")]
+    letters = late(fleet)
+    assert sorted(json.loads(letter["payload"])["data"][0]["id"] for letter in letters) == [1, 4]
+    assert all("deleted row" in letter["message"] for letter in letters)
+    assert subscriber.metric("pmoves_sync_too_late_total", source="jetson-02") >= 3
+
+    # All at once would be careless; each by itself is a decision.
+    refused = subscriber.run_verb("dead-letters", "retry", "--all")
+    assert refused.returncode == 1 and "by its id" in refused.stdout
+    assert len(late(fleet)) == 2
+    first, second = letters
+    assert subscriber.must("dead-letters", "retry", str(first["id"])) == f"{first['id']}: applied\n"
+    subscriber.must("dead-letters", "discard", str(second["id"]), "--reason", "deleted on purpose")
+    assert late(fleet) == []
+    assert centre.query(rows) == sorted([(json.loads(first["payload"])["data"][0]["id"], "late"), (2, "stays"), (3, "once more"),
+                                         (5, "in time")])
