@@ -309,7 +309,7 @@ void Worker::Divert(Owned& owned, size_t first_change, Hlc horizon) {
     if (reason == nullptr) return false;
     DeadLetter letter = DeadLetterOf(pending_.set, change, why);
     letter.reason = reason;
-    owned.letters.Add(letter.schema, letter.table, letter.key);
+    if (!letter.key.empty()) owned.letters.Add(letter.schema, letter.table, letter.key);
     owned.metrics.dead_lettered.Increment();
     ++pending_
           .activity[&owned][DisplayTable(change.table->SourceSchema(), change.table->SourceTable())]

@@ -67,9 +67,11 @@ absl::Status Worker::ApplyMeeting(size_t index) {
     ASSIGN_OR_RETURN(const std::optional<Hlc> newest, book.Newest(row));
     if (!newest.has_value()) return absl::OkStatus();
     change.hlc = *newest;
-    if (change.hlc < target_->HorizonOf(*change.table)) return ComesTooLate(*change.table);
   }
   RETURN_IF_ERROR(Supersede(change));
+  if (change.refetched && change.hlc < target_->HorizonOf(*change.table)) {
+    return ComesTooLate(*change.table);  // one letter, with the whole row, instead of the others
+  }
   return target_->ApplyInSavepoint(&pending_.set, index, index + 1);
 }
 

@@ -31,13 +31,13 @@ std::string KeyOf(const ChangeSet& set, const TargetTable& table, const Shape& s
                   uint64_t first_value) {
   std::string text = "{";
   for (size_t i = 0; i < shape.key.size(); ++i) {
-    const std::string& column = table.columns[static_cast<size_t>(table.key[i])].name;
-    if (table.mapping.constants.count(column) > 0) continue;
+    const TargetColumn& column = table.columns[static_cast<size_t>(table.key[i])];
+    if (table.mapping.constants.count(column.name) > 0) continue;
     if (text.size() > 1) text += ',';
-    proto::AppendJsonString(NameAtSource(table, column), &text);
+    proto::AppendJsonString(NameAtSource(table, column.name), &text);
     text += ':';
-    proto::AppendJsonString(set.Text(set.values[first_value + static_cast<size_t>(shape.key[i])]),
-                            &text);
+    const Value& value = set.values[first_value + static_cast<size_t>(shape.key[i])];
+    proto::AppendJsonString(KeyTextOf(column.key_text, set.Text(value)), &text);
   }
   return text.append("}");
 }

@@ -65,8 +65,8 @@ absl::Status NeedsWholeRow(std::string_view reason, const TargetTable& table);
 std::string ReasonOf(const absl::Status& why);
 
 // The key of the row that a change is about, as a JSON object of texts in the order of the key,
-// with the names of the source: {"id":"7"}. "" for a truncate. OldKeyText: of the row that a kMove
-// leaves.
+// with the names of the source and one text for equal values: {"id":"7"}. "" for a truncate.
+// OldKeyText: of the row that a kMove leaves.
 std::string KeyText(const ChangeSet& set, const Change& change);
 std::string OldKeyText(const ChangeSet& set, const Change& change);
 

@@ -30,7 +30,7 @@ void OpenLetters::Remove(std::string_view schema, std::string_view table, std::s
 }
 
 bool OpenLetters::MayHold(const TargetTable& table, std::string_view key) const {
-  return full_ || hashes_.contains(HashOf(table.schema, table.table, key));
+  return full_ || hashes_.contains(HashOf(table.SourceSchema(), table.SourceTable(), key));
 }
 
 }  // namespace pmoves

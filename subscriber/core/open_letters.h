@@ -23,7 +23,7 @@ class OpenLetters {
   // With more keys than this every row is taken for one of them (promise R1).
   static constexpr size_t kMostKeys = 1'000'000;
 
-  // `key` is KeyText's.
+  // Schema and table as the source calls them; `key` is KeyText's.
   void Add(std::string_view schema, std::string_view table, std::string_view key);
   void Remove(std::string_view schema, std::string_view table, std::string_view key);
   bool MayHold(const TargetTable& table, std::string_view key) const;

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <limits>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
 #include "proto/message_codec.h"
@@ -59,32 +58,6 @@ absl::Status NamedTwice(const TargetTable& table, int column) {
         name, old_name, table.Name()));
   }
   return absl::InvalidArgumentError("a row names a column twice");
-}
-
-// The one text of equal key values, as far as bytes tell (TombstoneKey does it in SQL): else the
-// changes of one row would be planned as those of two. Letters beyond ASCII that citext holds equal
-// stay apart here; the centre refuses a batch with both, and it is split.
-std::string KeyTextOf(TargetColumn::KeyText kind, std::string_view value) {
-  std::string text(value);
-  const auto trim = [&text](char c) {
-    while (!text.empty() && text.back() == c) text.pop_back();
-  };
-  switch (kind) {
-    case TargetColumn::KeyText::kPlain:
-      break;
-    case TargetColumn::KeyText::kNumeric:
-      if (text.find('.') == std::string::npos || text.find('e') != std::string::npos) break;
-      trim('0');
-      trim('.');
-      break;
-    case TargetColumn::KeyText::kCitext:
-      absl::AsciiStrToLower(&text);
-      break;
-    case TargetColumn::KeyText::kBlankPadded:
-      trim(' ');
-      break;
-  }
-  return text;
 }
 
 }  // namespace

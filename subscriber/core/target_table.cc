@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+
 namespace pmoves {
 
 const Shape& TargetTable::Intern(std::vector<int> wanted) {
@@ -26,6 +28,29 @@ const Shape& TargetTable::Intern(std::vector<int> wanted) {
     shape.key.push_back(static_cast<int>(found - shape.columns.begin()));
   }
   return shape;
+}
+
+std::string KeyTextOf(TargetColumn::KeyText kind, std::string_view value) {
+  std::string text(value);
+  const auto trim = [&text](char c) {
+    while (!text.empty() && text.back() == c) text.pop_back();
+  };
+  switch (kind) {
+    case TargetColumn::KeyText::kPlain:
+      break;
+    case TargetColumn::KeyText::kNumeric:
+      if (text.find('.') == std::string::npos || text.find('e') != std::string::npos) break;
+      trim('0');
+      trim('.');
+      break;
+    case TargetColumn::KeyText::kCitext:
+      absl::AsciiStrToLower(&text);
+      break;
+    case TargetColumn::KeyText::kBlankPadded:
+      trim(' ');
+      break;
+  }
+  return text;
 }
 
 }  // namespace pmoves

@@ -62,6 +62,11 @@ struct TargetColumn {
   bool operator==(const TargetColumn&) const = default;
 };
 
+// The one text of equal key values, as far as bytes tell (TombstoneKey does it in SQL): else the
+// changes of one row would be planned as those of two. Letters beyond ASCII that citext holds equal
+// stay apart here; the centre refuses a batch with both, and it is split.
+std::string KeyTextOf(TargetColumn::KeyText kind, std::string_view value);
+
 struct Shape {
   std::vector<int> columns;  // indexes into TargetTable::columns, -1 for one that is not written
                              // here (generated, or skipped)

@@ -298,3 +298,22 @@ def test_a_mark_that_is_not_the_publishers_own_sends_nothing(new_pair):
     fleet.edge.db.execute("UPDATE doc SET n = 1")
     fleet.wait_equal()
     assert {body["operation"] for body in stored_bodies(fleet)} == {"INSERT", "UPDATE"}
+
+
+def test_a_row_of_a_table_with_other_names_and_other_spellings_of_its_key_comes_back(new_pair):
+    edge_schema = ("CREATE TABLE doc (number numeric PRIMARY KEY, n int, body text, note text);"
+                   "ALTER TABLE doc ALTER body SET STORAGE EXTERNAL")
+    centre_schema = ("CREATE SCHEMA archive; CREATE TABLE archive.paper (site text, id numeric PRIMARY KEY, n int, body text, note text)")
+    fleet = new_pair(edge_schema, ["doc"], centre_schema=centre_schema, subscriber_tables=[
+        {"table": "archive.paper", "from": "public.doc", "rename": {"number": "id"}, "constants": {"site": "berlin"}}])
+    fleet.start()
+    edge, centre = fleet.edge.db, fleet.centre.db
+    edge.execute("INSERT INTO doc VALUES (1.00, 0, repeat('x', 9000), NULL), (2, 0, repeat('y', 9000), NULL)")
+    fleet.wait_caught_up()
+    centre.execute("SET session_replication_role = replica; DELETE FROM archive.paper")
+    edge.execute("UPDATE doc SET n = 1")
+    edge.execute("UPDATE doc SET number = 1.0, n = 2 WHERE number = 1")   # the same key, written differently
+    fleet.wait_caught_up()
+    wait_no_open_letter(fleet)
+    columns = "id::text, n, length(body), site"
+    assert centre.query(f"SELECT {columns} FROM archive.paper ORDER BY id") == [("1.0", 2, 9000, "berlin"), ("2", 1, 9000, "berlin")]

@@ -70,6 +70,9 @@ TEST(DeadLetterTest, AKeyIsAnObjectOfTextsInTheOrderOfTheKey) {
   table.mapping.rename = {{"number", "id"}};
   table.mapping.constants = {{"a\"b", "here"}};
   EXPECT_EQ(KeyText(set, move), R"({"number":"7"})") << "what the source knows of it";
+  table.columns[2].key_text = TargetColumn::KeyText::kNumeric;
+  build.Add(ChangeKind::kDelete, "edge", 3, {2, 0}, {"7.00", "x"});
+  EXPECT_EQ(KeyText(set, set.changes[3]), R"({"number":"7"})") << "however it is spelled";
 }
 
 TEST(DeadLetterTest, TheReasonIsAStableWord) {

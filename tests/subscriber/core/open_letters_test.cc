@@ -23,6 +23,9 @@ TEST(OpenLettersTest, KnowsTheRowsThatWereAdded) {
   other = JobsTable();
   other.schema = "app";
   EXPECT_FALSE(letters.MayHold(other, R"({"id":"1"})"));
+  other.source_schema = "public";
+  other.source_table = "jobs";
+  EXPECT_TRUE(letters.MayHold(other, R"({"id":"1"})")) << "by the name that the source knows";
   letters.Remove("public", "jobs", R"({"id":"1"})");
   EXPECT_TRUE(letters.empty());
 }
