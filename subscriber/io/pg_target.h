@@ -188,8 +188,8 @@ class PgTarget {
   // (table oid, source) in pmoves_sync.table_source; those of this transaction apart.
   std::set<std::pair<uint32_t, std::string>> writers_;
   std::set<std::pair<uint32_t, std::string>> new_writers_;
-  bool touched_dirty_ = false;      // pmoves_touched has rows of this transaction
-  std::map<uint32_t, bool> locks_;  // table oid -> exclusive, taken in this transaction
+  bool touched_dirty_ = false;                // pmoves_touched has rows of this transaction
+  std::map<uint32_t, bool> locks_;            // table oid -> exclusive, taken in this transaction
   std::map<const TargetTable*, Hlc> lowest_;  // version applied in this transaction
   std::map<std::string, Hlc> horizons_;       // by schema.table
   RowBinder binder_;
