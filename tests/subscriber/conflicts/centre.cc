@@ -52,10 +52,16 @@ absl::Status Centre::CreateTables(const std::vector<RuleCase>& cases) {
   for (const ColumnInfo& column : Columns())
     absl::StrAppendFormat(&columns, ", %s %s", column.name, column.type);
   for (const RuleCase& rule : cases) {
+    const char* id = rule.citext ? "citext" : "numeric";
+    const std::string key = rule.policy.identity == Identity::kPerSource
+                                ? absl::StrFormat(
+                                      "_source text COLLATE \"C\" NOT NULL, id %s, "
+                                      "PRIMARY KEY (_source, id)",
+                                      id)
+                                : absl::StrFormat("id %s PRIMARY KEY", id);
     RETURN_IF_ERROR(
         connection_
-            ->Execute(absl::StrFormat("CREATE TABLE public.%s (id %s PRIMARY KEY%s)", rule.name,
-                                      rule.citext ? "citext" : "numeric", columns))
+            ->Execute(absl::StrFormat("CREATE TABLE public.%s (%s%s)", rule.name, key, columns))
             .status());
   }
   RETURN_IF_ERROR(InitCentralSchema(*connection_, config_.tables).status());
@@ -89,7 +95,7 @@ absl::Status Centre::ReadPositions() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::map<int64_t, ModelRow>> Centre::Read(const RuleCase& rule) {
+absl::StatusOr<std::map<RowKey, ModelRow>> Centre::Read(const RuleCase& rule) {
   std::string items = rule.citext ? "substr(id::text, 2)" : "trim_scale(id)";
   items += ", _source, _sync_version";
   for (const ColumnInfo& column : Columns()) {
@@ -101,7 +107,7 @@ absl::StatusOr<std::map<int64_t, ModelRow>> Centre::Read(const RuleCase& rule) {
   }
   ASSIGN_OR_RETURN(const PgRows rows,
                    connection_->Execute("SELECT " + items + " FROM public." + rule.name));
-  std::map<int64_t, ModelRow> found;
+  std::map<RowKey, ModelRow> found;
   for (int i = 0; i < rows.size(); ++i) {
     ModelRow row;
     row.source = rows.String(i, 1);
@@ -110,7 +116,8 @@ absl::StatusOr<std::map<int64_t, ModelRow>> Centre::Read(const RuleCase& rule) {
       if (!rows.IsNull(i, 3 + column))
         row.image[static_cast<size_t>(column)] = rows.String(i, 3 + column);
     }
-    if (!found.emplace(rows.Int(i, 0), row).second)
+    const bool owned = rule.policy.identity == Identity::kPerSource;
+    if (!found.emplace(RowKey(rows.Int(i, 0), owned ? row.source : ""), row).second)
       return absl::InternalError("a key is in the table twice");
   }
   return found;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +21,9 @@
 
 namespace pmoves::conflicts {
 
+// A row of the centre: its id, and its source where the key has it (identity: per-source).
+using RowKey = std::pair<int64_t, std::string>;
+
 class Centre {
  public:
   static constexpr size_t kWorkers = 2;
@@ -30,7 +34,7 @@ class Centre {
   // Forgets positions alone, so that everything is applied anew.
   absl::Status ForgetPositions();
   // What people see, by key.
-  absl::StatusOr<std::map<int64_t, ModelRow>> Read(const RuleCase& rule);
+  absl::StatusOr<std::map<RowKey, ModelRow>> Read(const RuleCase& rule);
 
   Applier& worker(size_t index = 0) { return *workers_[index]; }
 

@@ -223,6 +223,11 @@ const Register& ByPriority(const std::vector<Register>& registers,
   });
 }
 
+// Numbers rise, NULL is below all of them.
+std::optional<int64_t> NumberOf(const Text& value) {
+  return value.has_value() ? std::optional<int64_t>(std::atoll(value->c_str())) : std::nullopt;
+}
+
 int64_t RankOf(const Rule& rule, const Text& value) {
   if (!value.has_value()) return 0;
   return rule.values.end() - std::find(rule.values.begin(), rule.values.end(), *value);
@@ -321,6 +326,20 @@ const Image& ImageOf(const Group& group, const Reports& reports) {
       return ByPriority(counting, rule.priority).image;
     case RuleKind::kKeepCentral:
       return ByPriority(counting, {"central"}).image;
+    case RuleKind::kGreatest:
+      return Best(counting,
+                  [&](const Register& reg) {
+                    return std::make_pair(NumberOf(reg.image[group.columns.front()]), reg.written);
+                  })
+          .image;
+    case RuleKind::kLeast:
+      return Best(counting,
+                  [&](const Register& reg) {
+                    const std::optional<int64_t> number =
+                        NumberOf(reg.image[group.columns.front()]);
+                    return std::make_pair(number ? std::optional(-*number) : number, reg.written);
+                  })
+          .image;
     case RuleKind::kValuePriority:
       return ByValue(rule, group.columns.front(), reports);
     case RuleKind::kLastWriteWins:
@@ -332,14 +351,10 @@ const Image& ImageOf(const Group& group, const Reports& reports) {
 }
 
 Text ValueOf(const Group& group, size_t column, const Reports& reports) {
-  auto larger = [](int64_t a, int64_t b) { return std::max(a, b); };
-  auto smaller = [](int64_t a, int64_t b) { return std::min(a, b); };
   switch (group.rule.kind) {
-    case RuleKind::kGreatest:
     case RuleKind::kExpression:  // the cases say GREATEST(a, b)
-      return FoldNumbers(reports.counting, column, larger);
-    case RuleKind::kLeast:
-      return FoldNumbers(reports.counting, column, smaller);
+      return FoldNumbers(reports.counting, column,
+                         [](int64_t a, int64_t b) { return std::max(a, b); });
     case RuleKind::kSumOfSources:
       return FoldNumbers(reports.counting, column, std::plus<int64_t>());
     case RuleKind::kSetUnion:

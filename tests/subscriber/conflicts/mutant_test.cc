@@ -1,6 +1,10 @@
 // The suite must be able to fail: this program is linked with one file of the merging code in which
 // one thought was taken out (mutants.cmake). It passes when the suite reports a divergence; an
 // error is none.
+//
+// PMOVES_MUTANT_RULES: what the names of the rule cases that are tried begin with; ctest sets it.
+#include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <string>
 
@@ -11,16 +15,18 @@
 namespace pmoves::conflicts {
 namespace {
 
-constexpr int kPasses = 10;  // over the rule cases whose names begin with PMOVES_MUTANT_RULES
+constexpr int kPasses = 10;
 
 TEST(MutantTest, IsFound) {
   Effort effort = EffortFromEnvironment();
   SCOPED_TRACE("PMOVES_TEST_SEED=" + std::to_string(effort.seed));
+  const char* rules = std::getenv("PMOVES_MUTANT_RULES");
+  ASSERT_NE(rules, nullptr);
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Centre> centre, Centre::Start(AllRuleCases()));
   int tried = 0;
   for (int pass = 0; pass < kPasses; ++pass, ++effort.seed) {
     for (const RuleCase& rule : AllRuleCases()) {
-      if (rule.name.rfind(PMOVES_MUTANT_RULES, 0) != 0) continue;
+      if (rule.name.rfind(rules, 0) != 0) continue;
       ++tried;
       ASSERT_OK_AND_ASSIGN(const std::string divergence, FindDivergence(*centre, rule, effort));
       if (divergence.empty()) continue;

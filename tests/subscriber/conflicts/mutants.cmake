@@ -1,3 +1,7 @@
+add_library(testing_mutant OBJECT mutant_test.cc)
+target_link_libraries(testing_mutant PUBLIC pmoves::testing_conflicts GTest::gtest)
+pmoves_precompiled(testing_mutant)
+
 # pmoves_mutant(NAME FILE RULES  FROM TO [FROM TO ...])
 #
 # A test that passes when the convergence suite finds a fault: FILE (of subscriber/core) with every FROM replaced by TO is linked before the library that
@@ -25,8 +29,8 @@ function(pmoves_mutant name file rules)
   if(NOT before STREQUAL text)
     file(WRITE ${mutated} "${text}")
   endif()
-  pmoves_test(mutant_${name}_test SRCS mutant_test.cc ${mutated} DEPS pmoves::testing_conflicts LABELS conflicts TIMEOUT 300)
-  target_compile_definitions(mutant_${name}_test PRIVATE PMOVES_MUTANT_RULES="${rules}")
+  pmoves_test(mutant_${name}_test SRCS ${mutated} DEPS testing_mutant LABELS conflicts TIMEOUT 300)
+  set_tests_properties(mutant_${name}_test PROPERTIES ENVIRONMENT PMOVES_MUTANT_RULES=${rules})
 endfunction()
 
 # ---- by row version
@@ -56,3 +60,29 @@ pmoves_mutant(last_arrival_wins_ties merge_sql.cc newest_delete_newest_truncate_
       "\"C\")",
       left, left, op, right, right]=]
   [=["%s._sync_version %s= %s._sync_version", left, op, right]=])
+
+pmoves_mutant(tombstone_a_tick_above merge_sql.cc newest_delete_newest_truncate_own
+  "g._sync_version, g._source || ' '" "g._sync_version + 1, g._source")
+
+pmoves_mutant(no_floor merge_sql.cc newest_delete_newest_truncate_all
+  "if (table.policy.truncate == TruncatePolicy::kAll) {\n    condition +="
+  "if (table.policy.truncate == TruncatePolicy::kQuarantine) {\n    condition +=")
+
+# ---- by registers
+
+pmoves_mutant(no_register conflict_rule.cc first_delete_newest
+  "return !by_row || !plain_delete;" "return by_row && !by_row && plain_delete;")
+
+pmoves_mutant(no_tie_break_of_registers rule_sql.cc manual_delete_own
+  [=["c.v DESC, c.source DESC"]=] [=["c.v DESC"]=])
+
+pmoves_mutant(no_delete_in_registers recompute_sql.cc manual_delete_newest
+  [=["NOT g.deleted"]=] [=["NOT (g.deleted AND false)"]=])
+
+# A withdrawn report keeps its version, so its redelivery would bring it back.
+pmoves_mutant(ge_for_gt_in_registers register_sql.cc manual_delete_newest_truncate_own
+  [=[WHERE g.version < EXCLUDED.version",]=] [=[WHERE g.version <= EXCLUDED.version",]=])
+
+pmoves_mutant(collapsed_reports register_sql.cc newest_by_column
+  "bool NeedsEveryChange(const TablePolicy& policy) {\n"
+  "bool NeedsEveryChange(const TablePolicy& policy) {\n  if (policy.max_future > absl::ZeroDuration()) return false;\n")

@@ -95,23 +95,49 @@ class Progress {
       arrived_[i].transactions[static_cast<size_t>(step.source)].push_back(step.transaction);
   }
 
-  std::vector<Divergence> Compare(const std::map<int64_t, ModelRow>& rows, size_t batch) const {
+  std::vector<Divergence> Compare(const std::map<RowKey, ModelRow>& rows, size_t batch) const {
     std::vector<Divergence> divergences;
     for (size_t i = 0; i < arrived_.size() && divergences.size() < kDivergencesMax; ++i) {
-      for (int key = 0; key < kKeys; ++key) {
-        const std::optional<ModelRow> expected = Expected(rule_.policy, arrived_[i], key);
-        const auto at = rows.find(static_cast<int64_t>(i) * kKeys + key);
-        const std::optional<ModelRow> found =
-            at == rows.end() ? std::nullopt : std::optional<ModelRow>(at->second);
-        if (expected == found) continue;
-        divergences.push_back({i, key, batch, false, expected, found});
-        break;
+      std::optional<Divergence> divergence;
+      if (rule_.policy.identity == Identity::kPerSource) {
+        for (size_t source = 0; source < Sources().size() && !divergence; ++source)
+          divergence = CompareKeys(i, WrittenBy(source, arrived_[i]), Sources()[source], rows);
+      } else {
+        divergence = CompareKeys(i, arrived_[i], "", rows);
       }
+      if (!divergence) continue;
+      divergence->batch = batch;
+      divergences.push_back(*divergence);
     }
     return divergences;
   }
 
  private:
+  // What makes the rows of one source, where each has its own: its changes, and all truncates.
+  static History WrittenBy(size_t writer, History history) {
+    for (size_t source = 0; source < history.transactions.size(); ++source) {
+      auto& transactions = history.transactions[source];
+      if (source == writer) continue;
+      transactions.erase(std::remove_if(transactions.begin(), transactions.end(),
+                                        [](const Transaction& t) { return !IsTruncate(t); }),
+                         transactions.end());
+    }
+    return history;
+  }
+
+  std::optional<Divergence> CompareKeys(size_t case_index, const History& history,
+                                        const std::string& owner,
+                                        const std::map<RowKey, ModelRow>& rows) const {
+    for (int key = 0; key < kKeys; ++key) {
+      const std::optional<ModelRow> expected = Expected(rule_.policy, history, key);
+      const auto at = rows.find({static_cast<int64_t>(case_index) * kKeys + key, owner});
+      const std::optional<ModelRow> found =
+          at == rows.end() ? std::nullopt : std::optional<ModelRow>(at->second);
+      if (expected != found) return Divergence{case_index, key, 0, false, expected, found};
+    }
+    return std::nullopt;
+  }
+
   const RuleCase& rule_;
   std::vector<History> arrived_;
 };
@@ -185,15 +211,17 @@ absl::Status DeliverByTwo(Centre& centre, const RuleCase& rule, const Round& rou
   return absl::OkStatus();
 }
 
-// Everything once more, each source from its start, in another mixture and other batches.
-absl::Status Replay(Centre& centre, const RuleCase& rule, const Round& round, Random& random) {
+// Everything once more, each source from its start, in another mixture and other batches. At no
+// time may anything change.
+absl::Status Replay(Centre& centre, const RuleCase& rule, const Round& round, Random& random,
+                    const Progress& progress, std::vector<Divergence>* divergences) {
   RETURN_IF_ERROR(centre.ForgetPositions());
   std::vector<std::vector<Delivery>> waiting(Sources().size());
   for (const Delivery& delivery : DeliveriesOf(round))
     waiting[static_cast<size_t>(delivery.source)].push_back(delivery);
   std::vector<size_t> taken(waiting.size());
   size_t left = round.steps.size();
-  while (left > 0) {
+  while (left > 0 && divergences->empty()) {
     std::vector<Delivery> batch;
     const size_t wanted = std::min(left, 1 + Pick(random, round.steps.size()));
     while (batch.size() < wanted) {
@@ -202,7 +230,10 @@ absl::Status Replay(Centre& centre, const RuleCase& rule, const Round& round, Ra
     }
     left -= batch.size();
     RETURN_IF_ERROR(centre.worker().Offer(rule, batch, 0, Fault::kNone));
+    ASSIGN_OR_RETURN(const auto rows, centre.Read(rule));
+    *divergences = progress.Compare(rows, 0);
   }
+  for (Divergence& divergence : *divergences) divergence.replayed = true;
   return absl::OkStatus();
 }
 
@@ -244,10 +275,7 @@ absl::StatusOr<std::vector<Divergence>> Run(Centre& centre, const RuleCase& rule
   ASSIGN_OR_RETURN(const auto rows, centre.Read(rule));
   divergences = progress.Compare(rows, round.steps.empty() ? 0 : round.steps.back().batch);
   if (!divergences.empty() || !round.replay) return divergences;
-  RETURN_IF_ERROR(Replay(centre, rule, round, random));
-  ASSIGN_OR_RETURN(const auto replayed_rows, centre.Read(rule));
-  divergences = progress.Compare(replayed_rows, 0);
-  for (Divergence& divergence : divergences) divergence.replayed = true;
+  RETURN_IF_ERROR(Replay(centre, rule, round, random, progress, &divergences));
   return divergences;
 }
 

@@ -26,6 +26,7 @@ constexpr Choice<DeletePolicy> kDeletes[] = {
     {"delete_soft", DeletePolicy::kSoft},
     {"delete_ignored", DeletePolicy::kIgnore},
 };
+constexpr const Choice<DeletePolicy>& kSoftDelete = kDeletes[4];
 constexpr Choice<TruncatePolicy> kTruncates[] = {
     {"truncate_own", TruncatePolicy::kOwnRows},
     {"truncate_all", TruncatePolicy::kAll},
@@ -67,6 +68,12 @@ TablePolicy Row(Rule rule, std::vector<ColumnRule> columns = {},
   return policy;
 }
 
+TablePolicy PerSource(RuleKind kind) {
+  TablePolicy policy = Row(Of(kind));
+  policy.identity = Identity::kPerSource;
+  return policy;
+}
+
 // Rules of columns stand together, several in one table: each column is compared for itself.
 std::vector<Named> RegisterPolicies() {
   const Rule newest = Of(RuleKind::kLastWriteWins);
@@ -81,7 +88,7 @@ std::vector<Named> RegisterPolicies() {
       {"manual", Row(Of(RuleKind::kManual))},
       {"value_priority",
        Row(newest, {{{"status", "worker"}, Values(ValueScope::kSource, {"running", "done"})},
-                    {{"n"}, Of(RuleKind::kGreatest)},
+                    {{"n", "b"}, Of(RuleKind::kGreatest)},
                     {{"m"}, Of(RuleKind::kLeast)},
                     {{"a"}, Of(RuleKind::kFirstWriteWins)},
                     tags,
@@ -107,6 +114,7 @@ std::vector<Named> RegisterPolicies() {
 
 bool IsByRow(const TablePolicy& policy) {
   if (policy.row.kind == RuleKind::kAppendOnly) return true;
+  if (policy.identity == Identity::kPerSource) return true;
   return policy.row.kind == RuleKind::kLastWriteWins && policy.columns.empty() &&
          policy.granularity == Granularity::kRow &&
          (policy.on_delete == DeletePolicy::kLastWriteWins ||
@@ -128,6 +136,14 @@ std::vector<RuleCase> MakeCases() {
   std::vector<RuleCase> cases;
   const Named append_only{"append_only", Row(Of(RuleKind::kAppendOnly))};
   for (const auto& truncate : kTruncates) cases.push_back(Make(append_only, kDeletes[0], truncate));
+  for (const auto& truncate : kTruncates) {
+    cases.push_back(
+        Make({"per_source", PerSource(RuleKind::kLastWriteWins)}, kDeletes[0], truncate));
+  }
+  cases.push_back(
+      Make({"per_source", PerSource(RuleKind::kLastWriteWins)}, kSoftDelete, kTruncates[0]));
+  cases.push_back(Make({"per_source_append_only", PerSource(RuleKind::kAppendOnly)}, kDeletes[0],
+                       kTruncates[2]));
   size_t turn = 0;
   for (const Named& base : RegisterPolicies()) {
     for (const auto& on_delete : kDeletes) {

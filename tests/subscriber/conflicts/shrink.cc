@@ -59,9 +59,11 @@ class Shrinker {
 
   // False when the case alone does not diverge.
   bool Reproduce(const Round& round) {
+    Round apart = round;  // as when a batch was split
+    for (size_t i = 0; i < apart.steps.size(); ++i) apart.steps[i].batch = i;
     for (size_t crowd : kCrowds) {
       crowd_ = crowd;
-      if (Try(round)) return true;
+      if (Try(round) || Try(apart)) return true;
     }
     return false;
   }
