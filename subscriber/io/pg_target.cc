@@ -101,13 +101,16 @@ void PgTarget::ForgetUncommittedStages() {
       ++it;
       continue;
     }
-    // Prepared statements outlive the rollback and name the stage that does not.
-    for (StatementKind kind : {StatementKind::kStageUpsert, StatementKind::kStageUpsertNoTombstones,
-                               StatementKind::kStageDelete}) {
-      const auto prepared = prepared_.find({it->first.first, kind, it->first.second});
-      if (prepared == prepared_.end()) continue;
+    // Prepared statements outlive the rollback, and some of this shape name the stage that does
+    // not.
+    for (auto prepared = prepared_.begin(); prepared != prepared_.end();) {
+      const auto& [table, kind, shape] = prepared->first;
+      if (std::pair(table, shape) != it->first) {
+        ++prepared;
+        continue;
+      }
       orphans_.push_back(prepared->second);
-      prepared_.erase(prepared);
+      prepared = prepared_.erase(prepared);
     }
     it = stages_.erase(it);
   }
@@ -168,6 +171,9 @@ void PgTarget::NoteVersions(const ChangeSet& set, size_t begin, size_t end) {
 absl::Status PgTarget::RunStep(const ChangeSet& set, const MergeStep& step) {
   std::vector<const EffectGroup*> small;
   for (const EffectGroup& group : step) {
+    // What this transaction buries must stay dead in its later steps.
+    if (group.kind != ChangeKind::kWhole && group.kind != ChangeKind::kPartial)
+      facts_.at(group.table->oid).buried = true;
     if (group.kind == ChangeKind::kTruncate) {
       RETURN_IF_ERROR(RunTruncate(group.effects.front()));
     } else if (group.kind == ChangeKind::kMove) {
