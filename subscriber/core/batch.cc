@@ -91,6 +91,9 @@ class Planner {
       *effect = {&change, change.kind, change.shape, change.first_value, effect->fresh};
       return true;
     }
+    // The row stays, so what came before the delete is still needed.
+    if (change.kind == ChangeKind::kDelete && change.table->policy.on_delete == DeletePolicy::kSoft)
+      return false;
     const bool newer = IsNewer(change, *effect->change);
     if (newer && IsWholeImage(change.kind)) {
       const bool fresh = effect->fresh && change.kind == ChangeKind::kWhole;

@@ -90,7 +90,19 @@ std::string Upsert(const TargetTable& table, const Shape& shape, const std::stri
       Assignments(table, shape, "EXCLUDED"), CompareVersions("t", replaced, "EXCLUDED"));
 }
 
+// Only where nobody else writes the row (identity: per-source); else registers do it.
+std::string SoftDelete(const TargetTable& table, const std::string& from) {
+  const TargetColumn& column =
+      table.columns[static_cast<size_t>(table.Find(table.policy.soft_delete_column))];
+  return absl::StrFormat(
+      "UPDATE %s AS t SET %s = s._source_updated_at::%s, _source_updated_at = "
+      "s._source_updated_at, _sync_version = s._sync_version FROM %s WHERE %s AND %s",
+      SqlTable(table), SqlIdentifier(column.name), column.type, from, KeysEqual(table, "t", "s"),
+      CompareVersions("t", "<", "s"));
+}
+
 std::string Delete(const TargetTable& table, const std::string& from) {
+  if (table.policy.on_delete == DeletePolicy::kSoft) return SoftDelete(table, from);
   return absl::StrFormat(
       "WITH buried AS (INSERT INTO pmoves_sync.tombstone AS d (relation, key, version, source, "
       "deleted_at) SELECT %s, %s, s._sync_version, "

@@ -116,6 +116,17 @@ TEST_F(BatchTest, ChangesOfTwoSourcesGoInRoundsWhereConflictsAreLogged) {
   EXPECT_EQ(Plan(), "W 1/of a/out@1a, W 2/of a/out@4a | W 1/later of b/out@3b");
 }
 
+TEST_F(BatchTest, ASoftDeleteNeedsTheRowBelowIt) {
+  table_ = OwnJobsTable();
+  table_.policy.on_delete = DeletePolicy::kSoft;
+  build_.Whole("a", 1, "1", "new");
+  build_.Delete("a", 2, "1");
+  build_.Whole("a", 3, "1", "again");
+  EXPECT_EQ(Plan(), "W 1/new/out@1a | W 1/again/out@3a");
+  build_.Delete("a", 4, "1");
+  EXPECT_EQ(Plan(), "W 1/new/out@1a | W 1/again/out@3a | D 1@4a");
+}
+
 TEST_F(BatchTest, PartialUpdatesJoin) {
   build_.Partial("a", 1, "1", "x");
   build_.Partial("a", 2, "1", "y");

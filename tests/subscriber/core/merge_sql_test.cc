@@ -98,6 +98,10 @@ std::string AllStatements() {
   text("own: delete from stage", DeleteFromStage(own, own_key, "pmoves_stage_5"));
   row("own: upsert row", UpsertRow(own, own_all));
   row("own: delete row", DeleteRow(own, own_key));
+  own.policy.on_delete = DeletePolicy::kSoft;
+  own.policy.soft_delete_column = "output";
+  row("own: soft delete row", DeleteRow(own, own_key));
+  own.policy = TablePolicy();
   row("own: partial row", PartialRow(own, own.Intern({0, 1})));
   row("own: move row", MoveRow(own, own.Intern({0, 1})));
   row("own: why untouched", WhyUntouched(own));
