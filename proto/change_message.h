@@ -44,6 +44,9 @@ struct Envelope {
   uint32_t part = 0;   // a row larger than a message: index of this part, from 0 ...
   uint32_t parts = 1;  // ... and how many there are. Their bodies joined are one body. Each part
                        // is a chunk of its own
+  // PROGRESS: every commit up to this millisecond of the database's clock is stored before it; 0:
+  // not said.
+  int64_t caught_up_ms = 0;
 };
 
 // One whole source transaction inside a message that carries several (only of one table and

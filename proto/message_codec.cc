@@ -163,7 +163,7 @@ void AppendTransactions(std::span<const TransactionEntry> transactions, std::str
 
 Headers EncodeHeaders(const Envelope& envelope) {
   Headers headers;
-  headers.reserve(12);
+  headers.reserve(13);
   headers.emplace_back(kHeaderProtocol, std::to_string(kProtocolVersion));
   headers.emplace_back(kHeaderSource, envelope.source);
   headers.emplace_back(kHeaderEpoch, std::to_string(envelope.epoch));
@@ -177,6 +177,9 @@ Headers EncodeHeaders(const Envelope& envelope) {
   headers.emplace_back(kHeaderXid, std::to_string(envelope.xid));
   if (envelope.parts > 1) {
     headers.emplace_back(kHeaderPart, absl::StrFormat("%d/%d", envelope.part, envelope.parts));
+  }
+  if (envelope.caught_up_ms > 0) {
+    headers.emplace_back(kHeaderCaughtUp, std::to_string(envelope.caught_up_ms));
   }
   return headers;
 }
@@ -199,6 +202,9 @@ absl::StatusOr<Envelope> DecodeHeaders(const HeaderLookup& lookup) {
   RETURN_IF_ERROR(TakeNumber(lookup, kHeaderHlc, &envelope.hlc.value));
   RETURN_IF_ERROR(TakeNumber(lookup, kHeaderXid, &envelope.xid));
   RETURN_IF_ERROR(TakePart(lookup, &envelope));
+  if (lookup(kHeaderCaughtUp).has_value()) {
+    RETURN_IF_ERROR(TakeNumber(lookup, kHeaderCaughtUp, &envelope.caught_up_ms));
+  }
   RETURN_IF_ERROR(CheckTogether(envelope));
   return envelope;
 }

@@ -40,6 +40,7 @@ inline constexpr const char kHeaderLast[] = "Sync-Last";  // present and "1", or
 inline constexpr const char kHeaderHlc[] = "Sync-Hlc";
 inline constexpr const char kHeaderXid[] = "Sync-Xid";
 inline constexpr const char kHeaderPart[] = "Sync-Part";  // "2/7", from 0/; absent for one part
+inline constexpr const char kHeaderCaughtUp[] = "Sync-Caught-Up";  // absent when it is not known
 
 using Headers = std::vector<std::pair<const char*, std::string>>;
 

@@ -30,6 +30,8 @@ constexpr absl::Duration kGatherMany = absl::Milliseconds(1);
 constexpr absl::Duration kGatherInFlight = absl::Microseconds(500);
 constexpr absl::Duration kGatherFew = absl::Microseconds(20);
 constexpr absl::Duration kDrainTime = absl::Seconds(5);
+// A transaction takes its commit time a moment before its place in the WAL.
+constexpr absl::Duration kCommitSlack = absl::Seconds(1);
 // The walsender ends a session after wal_sender_timeout (30 s, pinned): a report at a third of it
 // at the latest.
 constexpr absl::Duration kLongestReportInterval = absl::Seconds(10);
@@ -180,9 +182,16 @@ absl::Status PublishLoop::MaybeProgress() {
   const bool far = idle_position_ > base && idle_position_.value - base.value >= step;
   if (now_ < progress_due_ && !far) return absl::OkStatus();
   progress_due_ = now_ + parts_.config.progress.interval;
-  plan.AddProgress(idle_position_, absl::ToUnixMicros(absl::Now()));
+  plan.AddProgress(idle_position_, absl::ToUnixMicros(absl::Now()), CaughtUpMs());
   parts_.metrics.progress_messages.Increment();
   return PublishReady();
+}
+
+// Whatever was committed before the server's WAL reached a position that is read by now.
+int64_t PublishLoop::CaughtUpMs() const {
+  const SlotStatus slot = parts_.board.Get().slot;
+  if (!slot.polled || idle_position_ < slot.wal_end) return 0;
+  return slot.server_us / 1000 - absl::ToInt64Milliseconds(kCommitSlack);
 }
 
 absl::Status PublishLoop::MaybeReport() {

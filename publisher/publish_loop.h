@@ -78,6 +78,7 @@ class PublishLoop {
   absl::Status PublishReady();
   absl::Status FlushWhenQuiet();
   absl::Status MaybeProgress();
+  int64_t CaughtUpMs() const;
   absl::Status MaybeReport();
   absl::Status Report();
   void MaybeHeartbeat();

@@ -29,7 +29,8 @@ struct SlotStatus {
   bool active = false;
   int64_t active_pid = 0;
   std::string wal_status;                    // reserved, extended, unreserved, lost
-  Lsn wal_end;                               // of the server
+  Lsn wal_end;                               // of the server ...
+  int64_t server_us = 0;                     // ... a moment after this, by its clock
   std::optional<int64_t> retained_bytes;     // kept for the slot
   std::optional<int64_t> unconfirmed_bytes;  // written since the confirmed position
   std::optional<int64_t>

@@ -88,7 +88,7 @@ struct MessagePlan::State {
   void AddChange(const WalChange& change, const Relation& relation);
   void FinishTransaction();
   void FlushGroup();
-  void EmitProgress(Lsn position, int64_t now_us);
+  void EmitProgress(Lsn position, int64_t now_us, int64_t caught_up_ms);
 
  private:
   RunList::iterator FindRun(const WalChange& change);
@@ -271,7 +271,7 @@ void MessagePlan::State::EmitInParts(OutgoingMessage whole) {
   }
 }
 
-void MessagePlan::State::EmitProgress(Lsn position, int64_t now_us) {
+void MessagePlan::State::EmitProgress(Lsn position, int64_t now_us, int64_t caught_up_ms) {
   PMOVES_CHECK(!in_transaction);
   FlushGroup();
   PMOVES_CHECK(position > previous);
@@ -283,6 +283,7 @@ void MessagePlan::State::EmitProgress(Lsn position, int64_t now_us) {
   message.envelope.previous = previous;
   message.envelope.last = true;
   message.envelope.hlc = hlc;
+  message.envelope.caught_up_ms = std::max(caught_up_ms, int64_t{0});
   message.commit_us = now_us;
   message.body = run.writer.Finish(now_us, {}, {});
   ready->push_back(std::move(message));
@@ -351,8 +352,8 @@ void MessagePlan::Commit() { state_->FinishTransaction(); }
 
 void MessagePlan::FlushGroup() { state_->FlushGroup(); }
 
-void MessagePlan::AddProgress(Lsn position, int64_t now_us) {
-  state_->EmitProgress(position, now_us);
+void MessagePlan::AddProgress(Lsn position, int64_t now_us, int64_t caught_up_ms) {
+  state_->EmitProgress(position, now_us, caught_up_ms);
 }
 
 bool MessagePlan::holds_group() const { return !state_->group.empty(); }

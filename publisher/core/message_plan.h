@@ -81,7 +81,8 @@ class MessagePlan {
   void FlushGroup();
   // A message without rows that moves the position while the database is idle. REQUIRES: no
   // transaction is open, position > the last. Flushes the group first. The hlc does not tick.
-  void AddProgress(Lsn position, int64_t now_us);
+  // caught_up_ms: Envelope's; 0 or less: not known.
+  void AddProgress(Lsn position, int64_t now_us, int64_t caught_up_ms);
 
   // Messages ready to be published, in order. The caller pops from the front.
   std::deque<OutgoingMessage>& ready() { return ready_; }

@@ -11,6 +11,7 @@
 
 #include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/io/log.h"
 
 namespace pmoves {
 namespace {
@@ -20,8 +21,9 @@ SELECT w.lsn, s.slot_name IS NOT NULL, coalesce(s.active, false), s.active_pid,
        coalesce(s.wal_status, ''), (w.lsn - s.restart_lsn)::bigint,
        (w.lsn - s.confirmed_flush_lsn)::bigint, s.safe_wal_size,
        (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
-       age(s.catalog_xmin), st.spill_txns, st.spill_bytes
-  FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+       age(s.catalog_xmin), st.spill_txns, st.spill_bytes,
+       (extract(epoch FROM w.at) * 1000000)::bigint
+  FROM (SELECT clock_timestamp() AS at, CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                     ELSE pg_current_wal_lsn() END AS lsn) w
   LEFT JOIN pg_replication_slots s ON s.slot_name = $1
   LEFT JOIN pg_stat_replication_slots st ON st.slot_name = s.slot_name)";
@@ -63,6 +65,7 @@ absl::StatusOr<SlotStatus> ReadSlotStatus(PgConnection& connection, const std::s
   status.xmin_age = rows.Int(0, 9);
   status.spilled_transactions = rows.Int(0, 10);
   status.spilled_bytes = rows.Int(0, 11);
+  status.server_us = rows.Int(0, 12);
   return status;
 }
 
@@ -115,11 +118,23 @@ void SlotMonitor::Poll() {
   }
   AddRate(&*status);
   Show(*status);
+  TouchWhenIdle(*status);
   last_ = *status;
   board_.Update([&](PublisherStatus& board) {
     board.slot = *std::move(status);
     if (options_.owns_source_up) board.source_connected = true;
   });
+}
+
+// A transaction without changes: its commit record moves the WAL, so a progress message can say
+// that this box has nothing older to send.
+void SlotMonitor::TouchWhenIdle(const SlotStatus& status) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!last_.polled || status.wal_end != last_.wal_end) moved_at_ = now;
+  if (!status.exists || now - moved_at_ < absl::ToChronoNanoseconds(options_.touch_after)) return;
+  moved_at_ = now;
+  if (const auto touched = connection_->Execute("SELECT pg_catalog.txid_current()"); !touched.ok())
+    LogLimited(LogLevel::kWarn, "slot.touch_failed", MessageOf(touched.status()));
 }
 
 void SlotMonitor::AddRate(SlotStatus* status) {

@@ -8,6 +8,7 @@
 #ifndef PMOVES_PUBLISHER_IO_SLOT_MONITOR_H_
 #define PMOVES_PUBLISHER_IO_SLOT_MONITOR_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <string>
@@ -34,6 +35,7 @@ class SlotMonitor {
     absl::Duration interval = absl::Seconds(5);
     bool owns_source_up =
         false;  // standalone mode: nobody else reports whether the database answers
+    absl::Duration touch_after = absl::Hours(1);  // WAL that stands still for so long is moved
   };
   // All references must outlive the monitor.
   SlotMonitor(Options options, StatusBoard& board, Metrics& metrics);
@@ -44,6 +46,7 @@ class SlotMonitor {
   void Poll();
   absl::StatusOr<SlotStatus> Look();
   void AddRate(SlotStatus* status);
+  void TouchWhenIdle(const SlotStatus& status);
   void Show(const SlotStatus& status);
 
   const Options options_;
@@ -51,6 +54,7 @@ class SlotMonitor {
   Metrics& metrics_;
   std::unique_ptr<PgConnection> connection_;
   SlotStatus last_;
+  std::chrono::steady_clock::time_point moved_at_;  // the WAL's end, when it was seen to move
   Mutex mutex_;
   std::condition_variable_any wake_;
   std::jthread thread_;  // last: uses all of the above

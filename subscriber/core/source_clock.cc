@@ -148,6 +148,8 @@ void SourceClock::Pass(const ReceivedMessage& message, int64_t commit_us,
   const Bound bound(message.stored_us, max_future);
   const Hlc claimed = message.envelope.hlc;
   commit_ = std::max(commit_, bound.Exceeds(claimed) ? bound.stored : claimed);
+  const Hlc caught_up = Hlc::AtMilliseconds(message.envelope.caught_up_ms);
+  if (!bound.Exceeds(caught_up)) commit_ = std::max(commit_, caught_up);
   if (Other* arrivals = Find(kArrivals); arrivals != nullptr) {
     arrivals->clock.hlc = std::max(arrivals->clock.hlc, bound.stored);
     arrivals->changed = true;

@@ -70,8 +70,9 @@ class SourceClock {
   // from which a retry folds: the message's own unless something had to be changed.
   Hlc Reserve(const proto::Body& body, const ReceivedMessage& message, Lsn after,
               absl::Duration max_future);
-  // A progress message: all later versions of the publisher are above its hlc, so the state may
-  // move there.
+  // A progress message: all later versions of the publisher are above its hlc, and it may say up to
+  // when the database has nothing older. So the state may move there. A clock that steps back
+  // after that makes the fold tick where the publisher's did not have to.
   void Pass(const ReceivedMessage& message, int64_t commit_us, absl::Duration max_future);
 
   Hlc commit() const { return commit_; }

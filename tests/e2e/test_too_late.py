@@ -1,6 +1,7 @@
 """Deletes are forgotten at last; a box that comes back after that is told so, change by change."""
 
 import json
+import time
 
 from harness import wait_until
 
@@ -59,3 +60,31 @@ def test_changes_from_before_forgotten_deletes_are_set_aside_and_wait_for_a_pers
     assert late(fleet) == []
     assert centre.query(rows) == sorted([(json.loads(first["payload"])["data"][0]["id"], "late"), (2, "stays"), (3, "once more"),
                                          (5, "in time")])
+
+
+def test_an_idle_edge_that_is_connected_does_not_hold_deletes_back(new_fleet):
+    """Nothing of its tables changes, but its progress messages say that it has nothing older to send."""
+    fleet = new_fleet()
+    fleet.create(fleet.centre.db, RUN)
+    idle = fleet.add_edge(schema=RUN + "; CREATE TABLE other (id int)", tables=["run"], clock=True)
+    fleet.centre.add_subscriber(["run"])
+    fleet.start()
+    idle.db.clock.shift(-2 * HOUR)
+    idle.db.execute("INSERT INTO run VALUES (1, 'long ago')")
+    fleet.wait_caught_up()
+
+    def age():
+        return time.time() - fleet.centre.db.value("SELECT hlc >> 16 FROM pmoves_sync.source_position") / 1000
+
+    assert age() > 1.9 * HOUR
+    idle.db.clock.right()
+
+    def moved():
+        idle.db.execute("INSERT INTO other VALUES (1)")   # only WAL of tables that are not replicated
+        return age() < 60
+
+    wait_until(moved, 60, "the clock of the idle source has moved in the centre", fleet.diagnose, interval=0.5)
+    idle.db.execute("INSERT INTO run VALUES (2, 'now')")
+    fleet.wait_equal()
+    versions = dict(fleet.centre.db.query("SELECT id, _sync_version >> 16 FROM run"))
+    assert abs(versions[2] / 1000 - time.time()) < 60

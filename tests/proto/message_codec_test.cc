@@ -32,6 +32,7 @@ TEST(HeadersTest, EveryFieldSurvives) {
   in.last = false;
   in.part = 4294967293;
   in.parts = 4294967295;
+  in.caught_up_ms = INT64_MAX;
   const Headers headers = EncodeHeaders(in);
   ASSERT_OK_AND_ASSIGN(const Envelope out, DecodeHeaders(LookupIn(headers)));
   EXPECT_EQ(out.source, in.source);
@@ -46,14 +47,16 @@ TEST(HeadersTest, EveryFieldSurvives) {
   EXPECT_EQ(out.xid, in.xid);
   EXPECT_EQ(out.part, in.part);
   EXPECT_EQ(out.parts, in.parts);
+  EXPECT_EQ(out.caught_up_ms, in.caught_up_ms);
 }
 
-TEST(HeadersTest, LastAndPartAreAbsentWhenTheyAddNothing) {
+TEST(HeadersTest, LastPartAndCaughtUpAreAbsentWhenTheyAddNothing) {
   Envelope envelope = Whole();
   envelope.last = false;
   const Headers headers = EncodeHeaders(envelope);
   EXPECT_EQ(LookupIn(headers)(kHeaderLast), std::nullopt);
   EXPECT_EQ(LookupIn(headers)(kHeaderPart), std::nullopt);
+  EXPECT_EQ(LookupIn(headers)(kHeaderCaughtUp), std::nullopt);
 }
 
 TEST(HeadersTest, AMissingHeaderIsNamed) {
@@ -138,6 +141,8 @@ INSTANTIATE_TEST_SUITE_P(Table, BadHeaderTest,
                              {kHeaderHlc, "1.5"},
                              {kHeaderXid, "4294967296"},
                              {kHeaderXid, ""},
+                             {kHeaderCaughtUp, "-1"},
+                             {kHeaderCaughtUp, "soon"},
                              {kHeaderPart, ""},
                              {kHeaderPart, "1"},
                              {kHeaderPart, "0/1"},

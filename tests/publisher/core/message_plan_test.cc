@@ -392,7 +392,7 @@ TEST_F(MessagePlanTest, GroupEndsAtItsLimits) {
 TEST_F(MessagePlanTest, ProgressFollowsTheGroupAndDoesNotTick) {
   JobsPlan harness;
   harness.Feed(Txn(0x20).Insert("jobs", Job(1)));
-  harness.plan().AddProgress(Lsn{0x50}, kSomeCommitUs);
+  harness.plan().AddProgress(Lsn{0x50}, kSomeCommitUs, 77);
   harness.Feed(Txn(0x60).Insert("jobs", Job(2)));
   const std::vector<OutgoingMessage> messages = harness.FlushAndTake();
   EXPECT_THAT(Lines(messages),
@@ -400,6 +400,8 @@ TEST_F(MessagePlanTest, ProgressFollowsTheGroupAndDoesNotTick) {
                           "supabase.sync.~.PROGRESS.jetson-01 0/20>0/50 #0 +0 last",
                           "supabase.sync.jobs.INSERT.jetson-01 0/50>0/60 #0 +1 last"));
   EXPECT_EQ(messages[1].changes, 0u);
+  EXPECT_EQ(messages[1].envelope.caught_up_ms, 77);
+  EXPECT_EQ(messages[2].envelope.caught_up_ms, 0);
   EXPECT_EQ(
       messages[1].body,
       absl::StrFormat(R"({"source":"jetson-01","operation":"PROGRESS","timestamp":"%s"})", kTime));
@@ -442,9 +444,9 @@ TEST_F(MessagePlanDeathTest, MisuseIsABrokenInvariant) {
   JobsPlan harness;
   EXPECT_DEATH(harness.plan().Commit(), "in_transaction");
   EXPECT_DEATH(harness.plan().Begin(Lsn{0x10}, 1, 0), "position > ");
-  EXPECT_DEATH(harness.plan().AddProgress(Lsn{0x10}, 0), "position > ");
+  EXPECT_DEATH(harness.plan().AddProgress(Lsn{0x10}, 0, 0), "position > ");
   harness.Begin(Txn(0x20));
-  EXPECT_DEATH(harness.plan().AddProgress(Lsn{0x30}, 0), "in_transaction");
+  EXPECT_DEATH(harness.plan().AddProgress(Lsn{0x30}, 0, 0), "in_transaction");
   EXPECT_DEATH(harness.plan().Begin(Lsn{0x30}, 1, 0), "in_transaction");
 }
 

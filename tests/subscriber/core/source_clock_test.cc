@@ -316,6 +316,24 @@ TEST(SourceClockTest, ProgressMovesTheStateAndCountsNothing) {
   EXPECT_EQ(tally.skew_us, -kSecondUs);
 }
 
+TEST(SourceClockTest, ProgressOfAnIdleSourceMovesTheStateToWhereItIsCaughtUp) {
+  SourceClock clock(Hlc{Stamp(k2026)});
+  ReceivedMessage message;
+  message.stored_us = k2026 + 3600 * kSecondUs;
+  message.envelope.hlc = Hlc{Stamp(k2026)};
+  message.envelope.caught_up_ms = (k2026 + 3590 * kSecondUs) / 1000;
+  clock.Pass(message, message.stored_us, absl::Minutes(1));
+  EXPECT_EQ(clock.commit().value, Stamp(k2026 + 3590 * kSecondUs));
+  // Later changes keep their versions, unless the clock steps back.
+  Stream stream(JobsTable());
+  stream.Send(&clock, {k2026 + 3600 * kSecondUs, k2026 + 3601 * kSecondUs});
+  EXPECT_EQ(stream.Versions(), stream.Published());
+  // What claims to be from the future is not believed at all: the box may have nothing to say.
+  message.envelope.caught_up_ms = k2099 / 1000;
+  clock.Pass(message, message.stored_us, absl::Minutes(1));
+  EXPECT_EQ(clock.commit().value, stream.Versions().back());
+}
+
 TEST(SourceClockTest, ForgedStampsDoNotOverflow) {
   Stream stream(JobsTable());
   SourceClock clock;
