@@ -95,8 +95,9 @@ class Picks {
     const std::string name = SqlLiteral(at.column.name);
     const std::string image =
         over_peaks ? absl::StrFormat("c.peaks->%s->'i'", name) : std::string("c.image");
-    const std::string filter =
-        over_peaks ? absl::StrFormat("c.peaks ? %s", name) : std::string("c.counts");
+    std::string filter = over_peaks ? absl::StrFormat("c.peaks ? %s", name) : "c.counts";
+    // The centre reports those columns with rules of their own that people changed.
+    if (!over_peaks && HasOwnRule(at)) filter += absl::StrFormat(" AND c.image ? %s", name);
     return FromImage(Add(absl::StrFormat("(array_agg(%s ORDER BY %s) FILTER (WHERE %s))[1]", image,
                                          info.order(at), filter)),
                      column);

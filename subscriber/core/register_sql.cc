@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "subscriber/core/conflict_log_sql.h"
 #include "subscriber/core/json_sql.h"
+#include "subscriber/core/register_parts.h"
 #include "subscriber/core/rule_sql.h"
 
 namespace pmoves {
@@ -24,7 +25,8 @@ std::string ImageOf(const TargetTable& table, const Shape& shape, const std::str
   return JsonObject(pairs);
 }
 
-// The `versions` of a register whose image begins (a first report, or one after a delete).
+}  // namespace
+
 std::string FirstVersions(const TablePlan& plan, const std::string& image,
                           const std::string& version) {
   std::vector<std::string> pairs;
@@ -39,7 +41,6 @@ std::string FirstVersions(const TablePlan& plan, const std::string& image,
   return JsonObject(pairs);
 }
 
-// The `versions` after register g (live) got `image` at `version`.
 std::string NextVersions(const TablePlan& plan, const std::string& image,
                          const std::string& version) {
   std::vector<std::string> pairs;
@@ -85,7 +86,6 @@ std::string FirstPeaks(const TablePlan& plan, const std::string& image,
   return JsonObject(pairs);
 }
 
-// The stronger of the peaks of g and `candidate`, for each.
 std::string NextPeaks(const TablePlan& plan, const std::string& candidate) {
   std::vector<std::string> pairs;
   for (const Peak& peak : plan.peaks) {
@@ -103,9 +103,7 @@ std::string NextPeaks(const TablePlan& plan, const std::string& candidate) {
   return JsonObject(pairs);
 }
 
-constexpr const char kRegisterColumns[] =
-    "relation, key, source, version, first_version, image_version, deleted, committed_at, image, "
-    "versions, peaks";
+namespace {
 
 std::string Touch(const TargetTable& table, const std::string& write) {
   return absl::StrFormat(

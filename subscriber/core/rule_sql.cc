@@ -26,15 +26,11 @@ std::string ValueOf(const RuleColumn& at) {
   return absl::StrFormat("%s::%s", TextOf(at), at.column.type);
 }
 
-bool IsTracked(const RuleColumn& at) {
-  const TablePlan plan = PlanOf(at.table);
-  return std::any_of(plan.tracked.begin(), plan.tracked.end(),
-                     [&](const TrackedColumns& tracked) { return tracked.name == at.column.name; });
-}
-
+// Of a rule for the row the newest report. Of a column's own rule the newest value: a report of the
+// centre that leaves the column alone does not renew it.
 std::string NewestOrder(const RuleColumn& at) {
-  if (!IsTracked(at)) return kNewest;
-  return absl::StrFormat("(c.versions->>%s)::bigint DESC NULLS LAST, c.source DESC",
+  if (!HasOwnRule(at)) return kNewest;
+  return absl::StrFormat("COALESCE((c.versions->>%s)::bigint, c.v) DESC, c.source DESC",
                          SqlLiteral(at.column.name));
 }
 
@@ -42,16 +38,17 @@ std::string FirstOrder(const RuleColumn&) { return "c.first_version, c.source"; 
 
 std::string SourceOrder(const RuleColumn& at) {
   return absl::StrFormat("array_position(%s, c.source::text) NULLS LAST, %s",
-                         TextArray(at.rule.priority), kNewest);
+                         TextArray(at.rule.priority), NewestOrder(at));
 }
 
-std::string CentralOrder(const RuleColumn&) {
-  return absl::StrFormat("(c.source = %s) DESC, %s", SqlLiteral(kCentralSource), kNewest);
+std::string CentralOrder(const RuleColumn& at) {
+  return absl::StrFormat("(c.source = %s) DESC, %s", SqlLiteral(kCentralSource), NewestOrder(at));
 }
 
 std::string ValueOrder(const RuleColumn& at) {
   if (at.rule.scope == ValueScope::kSource) {
-    return absl::StrFormat("%s, %s", ValueRank(at.rule.values, "c.image", at.column.name), kNewest);
+    return absl::StrFormat("%s, %s", ValueRank(at.rule.values, "c.image", at.column.name),
+                           NewestOrder(at));
   }
   const std::string peak = absl::StrFormat("c.peaks->%s->>", SqlLiteral(at.column.name));
   return absl::StrFormat(
@@ -60,11 +57,11 @@ std::string ValueOrder(const RuleColumn& at) {
 }
 
 std::string GreatestOrder(const RuleColumn& at) {
-  return absl::StrFormat("%s DESC NULLS LAST, %s", ValueOf(at), kNewest);
+  return absl::StrFormat("%s DESC NULLS LAST, %s", ValueOf(at), NewestOrder(at));
 }
 
 std::string LeastOrder(const RuleColumn& at) {
-  return absl::StrFormat("%s NULLS LAST, %s", ValueOf(at), kNewest);
+  return absl::StrFormat("%s NULLS LAST, %s", ValueOf(at), NewestOrder(at));
 }
 
 // {p} stands for the collected value.
@@ -95,23 +92,25 @@ Combination Union(const RuleColumn& at) {
 
 Combination MergeJson(const RuleColumn& at) {
   const std::string name = SqlLiteral(at.column.name);
-  return {absl::StrFormat("jsonb_agg(jsonb_build_object('i', c.image->>%s, 'm', c.versions->%s, "
-                          "'s', c.source) ORDER BY c.source) FILTER (WHERE c.counts)",
-                          name, name),
-          "CASE WHEN jsonb_array_length({p}) <= 1 THEN {p}->0->>'i' WHEN {p} @? '$[*].i ? (@ != "
-          "null)' THEN (SELECT COALESCE(jsonb_object_agg(m, value) FILTER (WHERE value IS NOT "
-          "NULL), '{}')::text FROM "
-          "(SELECT DISTINCT ON (members.m) members.m, (r->>'i')::jsonb->members.m AS value FROM "
-          "jsonb_array_elements({p}) AS r, jsonb_each_text(r->'m') AS members(m, version) ORDER BY "
-          "members.m, members.version::bigint DESC, (r->>'s') COLLATE \"C\" DESC) AS winners) "
-          "END"};
+  return {
+      absl::StrFormat("jsonb_agg(jsonb_build_object('i', c.image->>%s, 'm', c.versions->%s, "
+                      "'s', c.source) ORDER BY c.source) FILTER (WHERE c.counts AND c.image ? %s)",
+                      name, name, name),
+      "CASE WHEN jsonb_array_length({p}) <= 1 THEN {p}->0->>'i' WHEN {p} @? '$[*].i ? (@ != "
+      "null)' THEN (SELECT COALESCE(jsonb_object_agg(m, value) FILTER (WHERE value IS NOT "
+      "NULL), '{}')::text FROM "
+      "(SELECT DISTINCT ON (members.m) members.m, (r->>'i')::jsonb->members.m AS value FROM "
+      "jsonb_array_elements({p}) AS r, jsonb_each_text(r->'m') AS members(m, version) ORDER BY "
+      "members.m, members.version::bigint DESC, (r->>'s') COLLATE \"C\" DESC) AS winners) "
+      "END"};
 }
 
 Combination Fold(const RuleColumn& at) {
-  return {absl::StrFormat(
-              "pmoves_sync.%s(%s ORDER BY %s) FILTER (WHERE c.counts AND %s IS NOT NULL)",
-              SqlIdentifier(ExpressionName(at.rule, at.column)), ValueOf(at), kNewest, TextOf(at)),
-          "{p}::text"};
+  return {
+      absl::StrFormat("pmoves_sync.%s(%s ORDER BY %s) FILTER (WHERE c.counts AND %s IS NOT NULL)",
+                      SqlIdentifier(ExpressionName(at.rule, at.column)), ValueOf(at),
+                      NewestOrder(at), TextOf(at)),
+      "{p}::text"};
 }
 
 }  // namespace
@@ -150,11 +149,33 @@ const std::vector<RuleInfo>& AllRules() {
 
 const RuleInfo& InfoOf(RuleKind kind) { return AllRules()[static_cast<size_t>(kind)]; }
 
+std::vector<ColumnRule> OwnRules(const TargetTable& table) {
+  std::vector<ColumnRule> rules = table.policy.columns;
+  if (table.policy.granularity != Granularity::kColumn) return rules;
+  std::vector<std::string> named;
+  for (const ColumnRule& entry : rules)
+    named.insert(named.end(), entry.columns.begin(), entry.columns.end());
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    const TargetColumn& column = table.columns[i];
+    const bool in_key =
+        std::find(table.key.begin(), table.key.end(), static_cast<int>(i)) != table.key.end();
+    if (column.generated || in_key) continue;
+    if (std::find(named.begin(), named.end(), column.name) != named.end()) continue;
+    rules.push_back({{column.name}, table.policy.row});
+  }
+  return rules;
+}
+
+bool HasOwnRule(const RuleColumn& at) {
+  const std::vector<ColumnRule> rules = OwnRules(at.table);
+  return std::any_of(rules.begin(), rules.end(), [&](const ColumnRule& rule) {
+    return rule.columns.front() == at.column.name;
+  });
+}
+
 TablePlan PlanOf(const TargetTable& table) {
   TablePlan plan;
-  std::vector<std::string> named;
-  for (const ColumnRule& entry : table.policy.columns) {
-    named.insert(named.end(), entry.columns.begin(), entry.columns.end());
+  for (const ColumnRule& entry : OwnRules(table)) {
     if (entry.rule.kind == RuleKind::kLastWriteWins)
       plan.tracked.push_back({entry.columns.front(), entry.columns});
     if (entry.rule.kind == RuleKind::kJsonMerge) plan.merged_json.push_back(entry.columns.front());
@@ -163,15 +184,6 @@ TablePlan PlanOf(const TargetTable& table) {
       plan.peaks.push_back(
           {entry.columns.front(), epoch ? entry.rule.epoch_column : "", entry.rule.values});
     }
-  }
-  if (table.policy.granularity != Granularity::kColumn) return plan;
-  for (size_t i = 0; i < table.columns.size(); ++i) {
-    const TargetColumn& column = table.columns[i];
-    const bool in_key =
-        std::find(table.key.begin(), table.key.end(), static_cast<int>(i)) != table.key.end();
-    if (column.generated || in_key) continue;
-    if (std::find(named.begin(), named.end(), column.name) != named.end()) continue;
-    plan.tracked.push_back({column.name, {column.name}});
   }
   return plan;
 }

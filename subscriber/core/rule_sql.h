@@ -25,6 +25,12 @@ struct RuleColumn {
   const TargetColumn& column;
 };
 
+// The rules of single columns and groups, also those that granularity: column gives to columns that
+// have no entry.
+std::vector<ColumnRule> OwnRules(const TargetTable& table);
+// True when one of them begins with at.column; false: it follows the rule of the row.
+bool HasOwnRule(const RuleColumn& at);
+
 struct Combination {
   std::string collect;  // aggregate over c; becomes p.<alias>
   std::string value;    // of the column, as text; {p} stands for p.<alias>
