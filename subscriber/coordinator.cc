@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "common/base/reaction.h"
 #include "common/base/status.h"
 #include "common/io/log.h"
 #include "proto/subject.h"
@@ -23,6 +24,8 @@ constexpr absl::Duration kCollect = absl::Minutes(1);
 constexpr absl::Duration kCollectMore = absl::Seconds(1);
 constexpr absl::Duration kMaintainLog = absl::Minutes(10);
 constexpr absl::Duration kAsk = absl::Seconds(1);
+constexpr absl::Duration kSettle = absl::Milliseconds(500);
+constexpr absl::Duration kSettleBudget = absl::Milliseconds(500);
 
 }  // namespace
 
@@ -52,6 +55,7 @@ bool Coordinator::EnsureConnection(absl::Time now) {
                                            kInstanceLockClass, getpid()))
                  .status();
   }
+  if (status.ok()) status = SetReplicationRole(*connection_, config_);
   if (!status.ok()) {
     connection_.reset();
     connect_at_ = now + backoff_.Next();
@@ -63,6 +67,7 @@ bool Coordinator::EnsureConnection(absl::Time now) {
   status_ = std::make_unique<StatusWriter>(*connection_, config_.tables);
   collector_ = std::make_unique<Collector>(*connection_, config_.tables,
                                            config_.conflicts.tombstone_retention);
+  central_writes_ = std::make_unique<CentralWrites>(*connection_, config_);
   return true;
 }
 
@@ -87,12 +92,18 @@ void Coordinator::Turn(absl::Time now) {
     ask_at_ = now + kAsk;
     AskForRows(now);
   }
+  if (now >= settle_at_) {
+    settle_at_ = now + kSettle;
+    SettleCentralWrites();
+  }
   if (now >= collect_at_) Collect(now);
   if (now >= maintain_log_at_) {
     maintain_log_at_ = now + kMaintainLog;
     const absl::Status status =
         ConflictLogStore(*connection_).Maintain(config_.conflicts.log_retention);
     if (!status.ok()) LogLimited(LogLevel::kWarn, "conflict_log.failed", MessageOf(status));
+    if (absl::Status forgot = central_writes_->Forget(); !forgot.ok())
+      LogLimited(LogLevel::kWarn, "central_writes.failed", MessageOf(forgot));
   }
   if (now >= purge_at_) {
     purge_at_ = now + config_.purge_interval;
@@ -236,6 +247,28 @@ void Coordinator::AskForRows(absl::Time now) {
     metrics_.refetch_asked.Increment(*asked);
   } else {
     LogLimited(LogLevel::kWarn, "refetch.ask_failed", MessageOf(asked.status()));
+  }
+}
+
+void Coordinator::SettleCentralWrites() {
+  const auto settled = central_writes_->Settle(kSettleBudget);
+  const absl::Status problem = settled.ok() ? settled->problem : settled.status();
+  if (!problem.ok()) {
+    LogLimited(LogLevel::kWarn, "central_writes.failed", LoggableMessage(problem),
+               {{"sqlstate", SqlStateOf(problem)}});
+  }
+  if (!settled.ok()) return;
+  metrics_.central_settled.Increment(static_cast<double>(settled->keys));
+  metrics_.central_failed.Increment(static_cast<double>(settled->failed));
+  for (const auto& [what, count] : settled->conflicts) {
+    const auto& [table, type, resolution] = what;
+    metrics_.conflicts.Add({{"table", table}, {"type", type}, {"resolution", resolution}})
+        .Increment(static_cast<double>(count));
+  }
+  if (settled->failed > 0) {
+    LogWarn("central_writes.put_off",
+            "rows written in the centre break a constraint by their rule; tried again in a minute",
+            {{"keys", settled->failed}});
   }
 }
 

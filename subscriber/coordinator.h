@@ -24,6 +24,7 @@
 #include "common/io/pg_connection.h"
 #include "subscriber/config.h"
 #include "subscriber/fleet_state.h"
+#include "subscriber/io/central_writes.h"
 #include "subscriber/io/collector.h"
 #include "subscriber/io/refetch_asker.h"
 #include "subscriber/io/status_writer.h"
@@ -53,6 +54,7 @@ class Coordinator {
   void Collect(absl::Time now);
   void Purge();
   void AskForRows(absl::Time now);
+  void SettleCentralWrites();
 
   const SubscriberConfig& config_;
   NatsClient& nats_;
@@ -64,6 +66,7 @@ class Coordinator {
   std::unique_ptr<PgConnection> connection_;
   std::unique_ptr<StatusWriter> status_;
   std::unique_ptr<Collector> collector_;
+  std::unique_ptr<CentralWrites> central_writes_;
   Backoff backoff_;
   absl::Time connect_at_ = absl::InfinitePast();
   absl::Time discover_at_ = absl::InfinitePast();
@@ -71,6 +74,7 @@ class Coordinator {
   absl::Time report_all_at_ = absl::InfinitePast();
   absl::Time failures_at_ = absl::InfinitePast();
   absl::Time ask_at_ = absl::InfinitePast();
+  absl::Time settle_at_ = absl::InfinitePast();
   absl::Time purge_at_ = absl::InfinitePast();
   absl::Time collect_at_ = absl::InfinitePast();
   absl::Time maintain_log_at_ = absl::InfinitePast();

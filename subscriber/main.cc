@@ -198,10 +198,8 @@ int DeadLettersRetry(const SubscriberConfig& config, const CliArgs& args) {
   }
   auto connection = ConnectCentre(config, "dead-letters");
   if (!connection.ok()) return VerbFailed(args, "dead-letters retry", connection.status());
-  if (!config.postgres.triggers) {
-    if (auto set = (*connection)->Execute("SET session_replication_role = replica"); !set.ok())
-      return VerbFailed(args, "dead-letters retry", set.status());
-  }
+  if (const absl::Status set = SetReplicationRole(**connection, config); !set.ok())
+    return VerbFailed(args, "dead-letters retry", set);
   auto results = DeadLetterStore(**connection, config).Retry(id);
   if (!results.ok()) return VerbFailed(args, "dead-letters retry", results.status());
   bool failed = false;
@@ -290,7 +288,7 @@ CliProgram Program() {
       {"run", "apply until SIGTERM", {}, Verb(Run), {}},
       {"check", "look at everything that must be right, live", {}, Verb(Check), {}},
       {"init",
-       "create schema pmoves_sync and the inline columns; safe to repeat",
+       "create schema pmoves_sync, the inline columns and the triggers; safe to repeat",
        {},
        Verb(Init),
        {}},

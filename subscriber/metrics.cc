@@ -14,6 +14,9 @@ const Histogram::BucketBoundaries kLagSeconds = {
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400};
 const Histogram::BucketBoundaries kRows = {1, 10, 100, 1000, 10000, 100000};
 
+constexpr const char kCentralWrites[] =
+    "Rows written in the centre itself, by what their settling came to: settled, put_off";
+
 prometheus::Family<prometheus::Counter>& Counters(prometheus::Registry& registry, const char* name,
                                                   const char* help) {
   return BuildCounter().Name(name).Help(help).Register(registry);
@@ -67,6 +70,10 @@ SubscriberMetrics::SubscriberMetrics()
       refetch_asked(Counters(*registry, "pmoves_sync_refetch_asked_total",
                              "Questions to edges for rows that the centre does not have whole")
                         .Add({})),
+      central_settled(Counters(*registry, "pmoves_sync_central_writes_total", kCentralWrites)
+                          .Add({{"outcome", "settled"}})),
+      central_failed(Counters(*registry, "pmoves_sync_central_writes_total", kCentralWrites)
+                         .Add({{"outcome", "put_off"}})),
       messages(
           Counters(*registry, "pmoves_sync_fetch_messages_total", "Messages read from the streams")
               .Add({})),

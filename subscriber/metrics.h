@@ -55,6 +55,8 @@ class SubscriberMetrics {
   prometheus::Counter& batch_splits;
   prometheus::Counter& connections_lost;
   prometheus::Counter& refetch_asked;
+  prometheus::Counter& central_settled;
+  prometheus::Counter& central_failed;
   prometheus::Counter& messages;
   prometheus::Histogram& batch_changes;
   prometheus::Histogram& batch_duration;

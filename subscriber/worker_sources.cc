@@ -42,16 +42,7 @@ absl::Status Worker::EnsureConnection() {
   absl::Status status = connected.status();
   if (status.ok()) {
     connection_ = *std::move(connected);
-    status =
-        connection_
-            ->Execute(shared_.config.postgres.triggers ? "SET session_replication_role = origin"
-                                                       : "SET session_replication_role = replica")
-            .status();
-    if (SqlStateOf(status) == "42501") {
-      status = absl::FailedPreconditionError(
-          "this role may not set session_replication_role: GRANT SET ON PARAMETER "
-          "session_replication_role TO it, or set postgres.triggers: true");
-    }
+    status = SetReplicationRole(*connection_, shared_.config);
   }
   if (!status.ok()) {
     connection_.reset();

@@ -2,6 +2,8 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "subscriber/io/central_triggers.h"
+#include "subscriber/io/pg_catalog.h"
 
 namespace pmoves {
 namespace {
@@ -83,6 +85,24 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.table_source (
   PRIMARY KEY (relation, source)
 );
 COMMENT ON TABLE pmoves_sync.table_source IS 'Who has ever written a table: where it is one source alone, nobody looks for conflicts.';
+
+CREATE SEQUENCE IF NOT EXISTS pmoves_sync.central_clock CYCLE;
+
+-- The version of a write in the centre: as a source's, milliseconds since 1970 and 16 bits of counter. 0 in sessions whose writes do not count as that.
+CREATE OR REPLACE FUNCTION pmoves_sync.central_version() RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path TO pg_catalog, pg_temp
+AS $$BEGIN IF current_setting('pmoves_sync.applying', true) = 'on' THEN RETURN 0; END IF; RETURN (floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint << 16) + nextval('pmoves_sync.central_clock') % 65536; END$$;
+
+CREATE TABLE IF NOT EXISTS pmoves_sync.recompute_queue (
+  relation text COLLATE "C" NOT NULL,
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  key text COLLATE "C",
+  source text COLLATE "C" NOT NULL,
+  queued_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  retry_at timestamptz,
+  sqlstate text,
+  PRIMARY KEY (relation, id)
+);
+COMMENT ON TABLE pmoves_sync.recompute_queue IS 'Keys that were written in the centre itself and are looked at once more, alone with the table, within about a second. key NULL: all of them. sqlstate: why the last try failed; it is tried again at retry_at.';
 
 CREATE TABLE IF NOT EXISTS pmoves_sync.dead_letter (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -214,13 +234,42 @@ ORDER BY service_name, table_name;
 
 struct InlineColumn {
   const char* name;
-  const char* definition;
+  const char* definition;  // rows that are there already are older than any change
+  const char* standard;    // DEFAULT of rows that people insert
 };
 constexpr InlineColumn kInlineColumns[] = {
-    {"_source", "text COLLATE \"C\" NOT NULL DEFAULT 'central'"},
-    {"_source_updated_at", "timestamptz NOT NULL DEFAULT now()"},
-    {"_sync_version", "bigint NOT NULL DEFAULT 0"},
+    {"_source", "text COLLATE \"C\" NOT NULL DEFAULT 'central'", "'central'::text"},
+    {"_source_updated_at", "timestamptz NOT NULL DEFAULT now()", "clock_timestamp()"},
+    {"_sync_version", "bigint NOT NULL DEFAULT 0", "pmoves_sync.central_version()"},
 };
+
+absl::Status AddInlineColumn(PgConnection& connection, const TableConfig& table,
+                             const std::string& name, const InlineColumn& column,
+                             std::vector<std::string>* done) {
+  ASSIGN_OR_RETURN(const PgRows present,
+                   connection.Execute("SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a "
+                                      "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND "
+                                      "d.adnum = a.attnum WHERE a.attrelid = $1::regclass "
+                                      "AND a.attname = $2 AND NOT a.attisdropped",
+                                      {PgParam(name), PgParam(column.name)}));
+  const char* state = "present";
+  if (present.size() == 0) {
+    RETURN_IF_ERROR(connection
+                        .Execute(absl::StrFormat("ALTER TABLE %s ADD COLUMN %s %s", name,
+                                                 column.name, column.definition))
+                        .status());
+    state = "added";
+  }
+  if (present.size() == 0 || present.Text(0, 0) != column.standard) {
+    RETURN_IF_ERROR(connection
+                        .Execute(absl::StrFormat("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
+                                                 name, column.name, column.standard))
+                        .status());
+  }
+  done->push_back(
+      absl::StrFormat("column %s.%s.%s: %s", table.schema, table.table, column.name, state));
+  return absl::OkStatus();
+}
 
 absl::Status AddInlineColumns(PgConnection& connection, const TableConfig& table,
                               std::vector<std::string>* done) {
@@ -231,23 +280,25 @@ absl::Status AddInlineColumns(PgConnection& connection, const TableConfig& table
         "table %s.%s is configured but does not exist in the centre: create it first", table.schema,
         table.table));
   }
-  for (const InlineColumn& column : kInlineColumns) {
-    ASSIGN_OR_RETURN(PgRows present,
-                     connection.Execute("SELECT 1 FROM pg_attribute WHERE attrelid = $1::regclass "
-                                        "AND attname = $2 AND NOT attisdropped",
-                                        {PgParam(name), PgParam(column.name)}));
-    if (present.size() > 0) {
-      done->push_back(
-          absl::StrFormat("column %s.%s.%s: present", table.schema, table.table, column.name));
-      continue;
-    }
-    RETURN_IF_ERROR(connection
-                        .Execute(absl::StrFormat("ALTER TABLE %s ADD COLUMN %s %s", name,
-                                                 column.name, column.definition))
-                        .status());
-    done->push_back(
-        absl::StrFormat("column %s.%s.%s: added", table.schema, table.table, column.name));
+  for (const InlineColumn& column : kInlineColumns)
+    RETURN_IF_ERROR(AddInlineColumn(connection, table, name, column, done));
+  return absl::OkStatus();
+}
+
+// A table that cannot be merged yet is no reason not to make the rest; `check` names it.
+absl::Status AddTriggers(PgConnection& connection, const std::vector<TableConfig>& tables,
+                         const TableConfig& table, std::vector<std::string>* done) {
+  TargetCatalog catalog(connection, tables);
+  const auto found = catalog.Read(table);
+  std::string state = "ready";
+  if (found.ok()) {
+    RETURN_IF_ERROR(InstallCentralTriggers(connection, **found));
+  } else if (absl::IsFailedPrecondition(found.status())) {
+    state = absl::StrFormat("left out, %s", MessageOf(found.status()));
+  } else {
+    return found.status();
   }
+  done->push_back(absl::StrFormat("triggers %s.%s: %s", table.schema, table.table, state));
   return absl::OkStatus();
 }
 
@@ -267,6 +318,7 @@ absl::StatusOr<std::vector<std::string>> InitCentralSchema(PgConnection& connect
   if (status.ok()) done.push_back("schema pmoves_sync: ready");
   for (const TableConfig& table : tables) {
     if (status.ok()) status = AddInlineColumns(connection, table, &done);
+    if (status.ok()) status = AddTriggers(connection, tables, table, &done);
   }
   if (!status.ok()) {
     connection.Rollback();

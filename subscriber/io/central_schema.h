@@ -1,5 +1,5 @@
-// central_schema: schema pmoves_sync in the centre, and the inline columns of the tables that are
-// written.
+// central_schema: schema pmoves_sync in the centre, and the inline columns and triggers of the
+// tables that are written.
 //
 // In the flow:  `init` (and `check`) only; `run` refuses with a clear reason when something is
 // missing. Invariant:    every step is idempotent; nothing that exists is changed or dropped, but

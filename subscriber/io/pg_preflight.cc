@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "subscriber/io/central_triggers.h"
 #include "subscriber/io/pg_catalog.h"
 
 namespace pmoves {
@@ -34,6 +35,29 @@ void CheckFit(TargetCatalog& catalog, const TargetTable& table, std::vector<Chec
       {Grade::kPass, absl::StrFormat("table %s fits its configuration", table.Name()), ""});
 }
 
+void CheckTriggers(PgConnection& connection, const TargetTable& table,
+                   std::vector<CheckLine>* lines) {
+  const auto state = LookAtCentralTriggers(connection, table);
+  if (!state.ok()) {
+    lines->push_back({Grade::kFail, MessageOf(state.status()), "pmoves-sync-subscriber init"});
+  } else if (*state == CentralTriggerState::kCurrent) {
+    lines->push_back({Grade::kPass,
+                      absl::StrFormat("writes in the centre of %s count as those of source %s",
+                                      table.Name(), kCentralSource),
+                      ""});
+  } else {
+    lines->push_back(
+        {Grade::kWarn,
+         absl::StrFormat(*state == CentralTriggerState::kMissing
+                             ? "%s lacks the triggers that stamp writes in the centre, or they are "
+                               "disabled: such writes lose against any change of a source"
+                             : "the triggers of %s that stamp writes in the centre were made for "
+                               "other columns or another rule",
+                         table.Name()),
+         "pmoves-sync-subscriber init"});
+  }
+}
+
 void CheckTables(PgConnection& connection, const SubscriberConfig& config,
                  std::vector<CheckLine>* lines) {
   TargetCatalog catalog(connection, config.tables);
@@ -48,6 +72,7 @@ void CheckTables(PgConnection& connection, const SubscriberConfig& config,
     lines->push_back(
         {Grade::kPass, absl::StrFormat("table %s can be merged by its primary key", name), ""});
     CheckFit(catalog, **found, lines);
+    CheckTriggers(connection, **found, lines);
     const std::string oid = std::to_string((*found)->oid);
     Ask(connection, "SELECT has_table_privilege($1::oid, 'SELECT, INSERT, UPDATE, DELETE')",
         {PgParam(oid)}, ("privileges on " + name).c_str(),
@@ -95,7 +120,8 @@ std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberCon
       "SELECT to_regclass('pmoves_sync.source_position') IS NOT NULL AND "
       "to_regclass('pmoves_sync.dead_letter') IS NOT NULL AND "
       "to_regclass('pmoves_sync.source_clock') IS NOT NULL AND "
-      "to_regclass('pmoves_sync.collection') IS NOT NULL",
+      "to_regclass('pmoves_sync.collection') IS NOT NULL AND "
+      "to_regclass('pmoves_sync.recompute_queue') IS NOT NULL",
       {}, "schema pmoves_sync exists and is of this version", "pmoves-sync-subscriber init",
       &lines);
   CheckTables(connection, config, &lines);

@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/time_text.h"
+#include "subscriber/core/central_sql.h"
 #include "subscriber/core/conflict_log_sql.h"
 #include "subscriber/io/central_schema.h"
 
@@ -57,7 +58,17 @@ PgOptions TargetSessionOptions(const SubscriberConfig& config,
   set("jit", "off");
   set("plan_cache_mode", "force_generic_plan");
   set("temp_buffers", "32MB");
+  set(kApplyingSetting, "on");
   return options;
+}
+
+absl::Status SetReplicationRole(PgConnection& connection, const SubscriberConfig& config) {
+  if (config.postgres.triggers) return absl::OkStatus();
+  const absl::Status status = connection.Execute("SET session_replication_role = replica").status();
+  if (SqlStateOf(status) != "42501") return status;
+  return absl::FailedPreconditionError(
+      "this role may not set session_replication_role: GRANT SET ON PARAMETER "
+      "session_replication_role TO it, or set postgres.triggers: true");
 }
 
 absl::Status PgTarget::Begin() {

@@ -57,9 +57,12 @@ struct SourceProgress {
   int64_t changes = 0;
 };
 
-// Connection options of a session that applies: pinned text format, replica role, timeouts, plans
-// that never scan a big table for a small stage.
+// Connection options of a session that applies: pinned text format, timeouts, plans that never scan
+// a big table for a small stage; and what it writes does not count as written in the centre.
 PgOptions TargetSessionOptions(const SubscriberConfig& config, const std::string& application_name);
+
+// Before the first row is written. kFailedPrecondition: the role may not.
+absl::Status SetReplicationRole(PgConnection& connection, const SubscriberConfig& config);
 
 // Of a status: Advance refused because of the collector's horizon.
 bool IsTooLate(const absl::Status& status);
