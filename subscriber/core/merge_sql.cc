@@ -307,17 +307,16 @@ RowStatement MoveRow(const TargetTable& table, const Shape& shape) {
     old_terms.push_back(absl::StrFormat("o.%s = $%d", SqlIdentifier(column.name),
                                         statement.parameter_types.size()));
   }
-  if (table.key_has_source) old_terms.push_back("o._source = s._source");
+  old_terms.push_back("o._source = s._source AND o._sync_version < s._sync_version");
   const bool overriding =
       std::any_of(table.columns.begin(), table.columns.end(),
                   [](const TargetColumn& column) { return column.identity_always; });
   statement.sql = absl::StrFormat(
-      "INSERT INTO %s AS t (%s)%s SELECT %s FROM %s JOIN %s o ON %s AND o._source = s._source "
-      "WHERE "
-      "%s ON CONFLICT (%s) DO UPDATE SET %s WHERE %s",
-      SqlTable(table), absl::StrJoin(names, ", "), overriding ? " OVERRIDING SYSTEM VALUE" : "",
-      absl::StrJoin(values, ", "), row, SqlTable(table), absl::StrJoin(old_terms, " AND "),
-      NotBuried(table), KeyList(table), absl::StrJoin(sets, ", "),
+      "WITH o AS (DELETE FROM %s o USING %s WHERE %s RETURNING o.*) INSERT INTO %s AS t (%s)%s "
+      "SELECT %s FROM %s CROSS JOIN o WHERE %s ON CONFLICT (%s) DO UPDATE SET %s WHERE %s",
+      SqlTable(table), row, absl::StrJoin(old_terms, " AND "), SqlTable(table),
+      absl::StrJoin(names, ", "), overriding ? " OVERRIDING SYSTEM VALUE" : "",
+      absl::StrJoin(values, ", "), row, NotBuried(table), KeyList(table), absl::StrJoin(sets, ", "),
       CompareVersions("t", "<", "EXCLUDED"));
   return statement;
 }

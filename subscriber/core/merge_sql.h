@@ -17,8 +17,9 @@
 //     not travel must be those of the same source, or the row would be one that nobody ever had.
 //     Zero rows mean "hidden by a newer one", "missing" or "another source's": pg_target asks
 //     which.
-//   - moves: INSERT under the new key, columns that did not travel come from the source's own row
-//     under the old key; then a delete of the old key.
+//   - moves: the source's own older row under the old key goes, and an INSERT under the new key
+//     takes the columns that did not travel from it (it goes first, or the two would meet in a
+//     unique index); then a delete of the old key, for its tombstone.
 //   - truncate, own-rows: this source's rows leave, each with a tombstone just above the ROW's
 //     version, so that an older write of another source stays dead and a newer one lives, whichever
 //     comes first. Just above is the same stamp and the source with a blank, which sorts before

@@ -184,6 +184,7 @@ RowParts PartsOf(const TargetTable& table, Picks* picks) {
 
 }  // namespace
 
+// Rows that go do so before others are written: those may take over what is unique.
 std::string Recompute(const TargetTable& table) {
   Picks picks(table);
   const RowParts parts = PartsOf(table, &picks);
@@ -207,10 +208,10 @@ std::string Recompute(const TargetTable& table) {
       "count(*) AS writers, %s AND bool_or(c.counts) AS alive, (array_agg(c.source %s AS winner, "
       "(array_agg(c.committed_at %s AS committed_at, (array_agg(c.v %s AS v, %s FROM c GROUP BY "
       "c.key), r AS MATERIALIZED (SELECT p.key, p.sources, p.writers, p.alive, %s FROM p LEFT JOIN "
-      "%s old ON %s), gone AS (DELETE FROM %s t USING r WHERE NOT r.alive AND %s)%s, written AS "
-      "(INSERT INTO %s "
-      "AS t (%s)%s SELECT %s FROM r WHERE r.alive ON CONFLICT (%s) DO UPDATE SET %s WHERE ROW(%s) "
-      "IS DISTINCT FROM ROW(%s)) %s",
+      "%s old ON %s), gone AS (DELETE FROM %s t USING r WHERE NOT r.alive AND %s RETURNING 1)%s, "
+      "written AS (INSERT INTO %s AS t (%s)%s SELECT %s FROM r WHERE r.alive AND (SELECT count(*) "
+      "FROM gone) >= 0 ON CONFLICT (%s) DO UPDATE SET %s WHERE ROW(%s) IS DISTINCT FROM ROW(%s)) "
+      "%s",
       Candidates(table), Alive(table.policy), newest, newest, newest,
       absl::StrJoin(picks.items(), ", "), absl::StrJoin(values, ", "), SqlTable(table),
       KeyMatches(table, "old", "p"), SqlTable(table), KeyMatches(table, "t", "r"), log,
