@@ -88,6 +88,8 @@ class Worker {
     // Transactions that go to the dead letters whole (on_error: transaction), and why.
     std::map<Lsn, absl::Status> set_aside;
     OpenLetters letters;
+    // The commit of an oversized transaction was refused: its pieces are checked one by one.
+    bool check_deferred = false;
     int64_t counted_duplicates = 0;
     uint64_t shown_sequence = 0;  // of the newest message that the fleet state knows of
   };
@@ -105,6 +107,7 @@ class Worker {
     std::map<Owned*, SourceProgress> progress;
     std::map<Owned*, std::map<std::string, TableActivity>> activity;
     int64_t oldest_commit_us = 0;
+    bool check_deferred = false;  // its commit was refused: pieces are checked one by one
     void Clear() {
       set.Clear();
       letters.clear();
@@ -113,6 +116,7 @@ class Worker {
       progress.clear();
       activity.clear();
       oldest_commit_us = 0;
+      check_deferred = false;
     }
   };
 

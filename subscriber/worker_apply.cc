@@ -32,6 +32,11 @@ bool IsRebuild(const absl::Status& status) {
   return status.GetPayload(kRebuildPayload).has_value();
 }
 
+// A deferred constraint refuses something: which change that is shows when it is checked earlier.
+bool RefusedAtCommit(const absl::Status& status) {
+  return !status.ok() && ReactionTo(status).reaction == Reaction::kSplit;
+}
+
 }  // namespace
 
 absl::Status Worker::CommitBatch() {
@@ -56,10 +61,11 @@ absl::Status Worker::CommitBatch() {
       LogLimited(LogLevel::kWarn, "batch.split", LoggableMessage(status),
                  {{"worker", index_}, {"sqlstate", SqlStateOf(status)}});
     }
+    const bool checked = pending_.check_deferred;
     status = ApplyPending(reaction != Reaction::kRetry);
-    if (!status.ok() && reaction != Reaction::kRetry &&
-        ReactionTo(status).reaction != Reaction::kRetry)
-      return status;
+    const bool again = status.ok() || ReactionTo(status).reaction == Reaction::kRetry ||
+                       checked != pending_.check_deferred;
+    if (reaction != Reaction::kRetry && !again) return status;
   }
   if (!status.ok()) return status;
   AfterCommit(begun);
@@ -68,6 +74,7 @@ absl::Status Worker::CommitBatch() {
 
 absl::Status Worker::ApplyPending(bool separating) {
   RETURN_IF_ERROR(target_->Begin());
+  if (pending_.check_deferred) target_->CheckDeferred();
   pending_.settled.clear();
   pending_.superseded.clear();
   // First, so that the changes of the batch meet them.
@@ -77,7 +84,9 @@ absl::Status Worker::ApplyPending(bool separating) {
                       ? ApplySeparating(0, changes)
                       : target_->Apply(&pending_.set, 0, changes));
   if (!pending_.progress.empty()) RETURN_IF_ERROR(AdvanceSources());
-  return target_->Commit();
+  absl::Status status = target_->Commit();
+  if (RefusedAtCommit(status)) pending_.check_deferred = true;
+  return status;
 }
 
 std::vector<SourceProgress> Worker::CurrentProgress() {
@@ -103,6 +112,9 @@ absl::Status Worker::ApplySeparating(size_t begin, size_t end) {
   BisectCallbacks callbacks;
   callbacks.try_range = [this](size_t from, size_t to) { return ApplyPiece(from, to); };
   callbacks.splits_on = [this](const absl::Status& status) { return SplitsOn(status); };
+  callbacks.cut = [this](size_t from, size_t to) {
+    return CutBetweenTransactions(pending_.set, from, to);
+  };
   callbacks.set_aside = [this](size_t index, const absl::Status& why) {
     return SetAside(index, why);
   };
@@ -250,7 +262,11 @@ absl::Status Worker::StreamOversized(Owned& owned) {
   RETURN_IF_ERROR(target_->Begin());
   absl::Status status = StreamPieces(owned);
   if (status.ok()) status = AdvanceSources();
-  if (status.ok()) status = target_->Commit();
+  if (status.ok()) {
+    status = target_->Commit();
+    owned.check_deferred = RefusedAtCommit(status);
+  }
+  if (owned.check_deferred) target_->CheckDeferred();
   if (status.ok()) {
     AfterCommit(begun);
     return status;

@@ -12,6 +12,7 @@
 #include <functional>
 
 #include "absl/status/status.h"
+#include "subscriber/core/change.h"
 
 namespace pmoves {
 
@@ -20,9 +21,16 @@ struct BisectCallbacks {
   std::function<bool(const absl::Status&)> splits_on;
   // One change that cannot be written. A non-OK return ends the search.
   std::function<absl::Status(size_t index, const absl::Status& why)> set_aside;
+  // Where a range of more than one change is cut, begin < cut < end. Not set: in the middle.
+  std::function<size_t(size_t begin, size_t end)> cut = nullptr;
 };
 
 absl::Status Bisect(size_t begin, size_t end, const BisectCallbacks& callbacks);
+
+// The end of a source transaction nearest to the middle of [begin, end), else the middle: changes
+// that are right only together (values that change hands under a deferred constraint) are parted
+// last. REQUIRES: end - begin > 1.
+size_t CutBetweenTransactions(const ChangeSet& set, size_t begin, size_t end);
 
 }  // namespace pmoves
 

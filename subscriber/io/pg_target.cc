@@ -72,6 +72,7 @@ absl::Status SetReplicationRole(PgConnection& connection, const SubscriberConfig
 }
 
 absl::Status PgTarget::Begin() {
+  check_deferred_ = false;
   touched_dirty_ = false;
   lowest_.clear();
   conflicts_.clear();
@@ -154,6 +155,14 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
 absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end) {
   RETURN_IF_ERROR(connection_.Execute("SAVEPOINT piece").status());
   absl::Status status = Apply(set, begin, end);
+  // Rolled back to where it was, or what follows would be checked statement by statement.
+  if (status.ok() && check_deferred_) {
+    status = connection_
+                 .Execute(
+                     "SAVEPOINT checked; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO SAVEPOINT "
+                     "checked; RELEASE SAVEPOINT checked")
+                 .status();
+  }
   if (status.ok()) return connection_.Execute("RELEASE SAVEPOINT piece").status();
   if (!connection_.IsOpen()) return status;
   RETURN_IF_ERROR(

@@ -79,6 +79,9 @@ class PgTarget {
   // range written.
   absl::Status ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end);
   absl::Status AddDeadLetters(const std::vector<DeadLetter>& letters);
+  // ApplyInSavepoint also looks at what deferred constraints will refuse at the commit. Until the
+  // transaction ends.
+  void CheckDeferred() { check_deferred_ = true; }
   // The last statement before Commit. IsTooLate: a change that was applied is below what the
   // collector has forgotten; HorizonOf knows it now, and nothing of the transaction may stay.
   absl::Status Advance(const std::vector<SourceProgress>& sources);
@@ -204,3 +207,4 @@ class PgTarget {
 }  // namespace pmoves
 
 #endif  // PMOVES_SUBSCRIBER_IO_PG_TARGET_H_
+  bool check_deferred_ = false;

@@ -78,5 +78,28 @@ TEST(BisectTest, NothingToDoIsFine) {
   EXPECT_EQ(target.tries, 0);
 }
 
+// Values that change hands in one transaction are right only together.
+TEST(BisectTest, ARangeIsCutBetweenTransactionsWhereItCanBe) {
+  const std::string one = "jetson-01";
+  const std::string two = "jetson-02";
+  ChangeSet set;
+  auto add = [&set](const std::string& source, uint64_t position, int changes) {
+    for (int i = 0; i < changes; ++i) {
+      Change& change = set.changes.emplace_back();
+      change.source = &source;
+      change.position = Lsn{position};
+    }
+  };
+  add(one, 10, 2);
+  add(two, 10, 6);
+  add(two, 20, 1);
+  EXPECT_EQ(CutBetweenTransactions(set, 0, 9), 2u);
+  EXPECT_EQ(CutBetweenTransactions(set, 1, 9), 2u);  // 8 is as near
+  EXPECT_EQ(CutBetweenTransactions(set, 2, 9), 8u);
+  EXPECT_EQ(CutBetweenTransactions(set, 2, 8), 5u);  // one transaction: its middle
+  EXPECT_EQ(CutBetweenTransactions(set, 0, 2), 1u);
+  EXPECT_EQ(CutBetweenTransactions(set, 1, 3), 2u);
+}
+
 }  // namespace
 }  // namespace pmoves
