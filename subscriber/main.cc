@@ -35,6 +35,14 @@ absl::StatusOr<std::unique_ptr<PgConnection>> ConnectCentre(const SubscriberConf
   return PgConnection::Connect(options);
 }
 
+void Print(const CheckLine& line) {
+  const char* grade = line.grade == CheckLine::Grade::kPass   ? "PASS"
+                      : line.grade == CheckLine::Grade::kWarn ? "WARN"
+                                                              : "FAIL";
+  std::printf("%s  %s%s%s\n", grade, line.what.c_str(),
+              line.fix.empty() ? "" : "\n      fix: ", line.fix.c_str());
+}
+
 int Run(const SubscriberConfig& config, const CliArgs&) {
   StopSignal& stop = StopSignal::Install();
   return Subscriber(config, stop).Run();
@@ -46,6 +54,7 @@ int Init(const SubscriberConfig& config, const CliArgs& args) {
   auto done = InitCentralSchema(**connection, config.tables);
   if (!done.ok()) return VerbFailed(args, "init", done.status());
   for (const std::string& line : *done) std::printf("%s\n", line.c_str());
+  for (const CheckLine& line : CheckUniqueIndexes(**connection, config)) Print(line);
   return kExitOk;
 }
 
@@ -70,11 +79,7 @@ int Check(const SubscriberConfig& config, const CliArgs& args) {
   bool failed = false;
   for (const CheckLine& line : lines) {
     failed = failed || line.grade == CheckLine::Grade::kFail;
-    const char* grade = line.grade == CheckLine::Grade::kPass   ? "PASS"
-                        : line.grade == CheckLine::Grade::kWarn ? "WARN"
-                                                                : "FAIL";
-    std::printf("%s  %s%s%s\n", grade, line.what.c_str(),
-                line.fix.empty() ? "" : "\n      fix: ", line.fix.c_str());
+    Print(line);
   }
   return nats_away ? kExitUnavailable : failed ? kExitFailed : kExitOk;
 }

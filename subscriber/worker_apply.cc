@@ -149,6 +149,8 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
   if (change.kind == ChangeKind::kMove && absl::IsNotFound(why)) {
     RETURN_IF_ERROR(LeaveOldKey(change, &letter));
   }
+  ASSIGN_OR_RETURN(const bool unique, target_->RefusedBySecondaryUnique(*change.table, why));
+  if (unique) letter.reason = std::string(kUniqueConflict);
   LogWarn("change.set_aside", "a change could not be written and was set aside",
           {{"source", owned.source},
            {"table", change.table->Name()},
@@ -157,7 +159,8 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
            {"position", letter.position.ToString()}});
   owned.metrics.dead_lettered.Increment();
   ++pending_.activity[&owned][table].set_aside;
-  return AddRowLetter(owned, letter);
+  RETURN_IF_ERROR(AddRowLetter(owned, letter));
+  return unique ? target_->LogUniqueConflict(&pending_.set, index, letter) : absl::OkStatus();
 }
 
 void Worker::CountClock(Owned& owned) {
@@ -260,13 +263,13 @@ absl::Status Worker::StreamOversized(Owned& owned) {
   pending_.Clear();
   (void)owned.feed.TakeRestarted();
   RETURN_IF_ERROR(target_->Begin());
+  if (owned.check_deferred) target_->CheckDeferred();
   absl::Status status = StreamPieces(owned);
   if (status.ok()) status = AdvanceSources();
   if (status.ok()) {
     status = target_->Commit();
     owned.check_deferred = RefusedAtCommit(status);
   }
-  if (owned.check_deferred) target_->CheckDeferred();
   if (status.ok()) {
     AfterCommit(begun);
     return status;

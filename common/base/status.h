@@ -6,7 +6,7 @@
 //   malformed or refused content: quarantine it kFailedPrecondition  the world is not as
 //   configured: block or refuse until a person acts kCancelled           we are stopping
 //
-// Statuses of database errors carry the SQLSTATE: see SqlStateOf.
+// Statuses of database errors carry the SQLSTATE (SqlStateOf) and the constraint (ConstraintOf).
 #ifndef PMOVES_COMMON_BASE_STATUS_H_
 #define PMOVES_COMMON_BASE_STATUS_H_
 
@@ -50,6 +50,20 @@ inline std::string SqlStateOf(const absl::Status& status) {
 inline absl::Status WithSqlState(absl::Status status, std::string_view sql_state) {
   status.SetPayload(kSqlStatePayload,
                     absl::Cord(absl::string_view(sql_state.data(), sql_state.size())));
+  return status;
+}
+
+inline constexpr const char kConstraintPayload[] = "pmoves/constraint";
+
+// The constraint that refused a row, as "schema"."name" in SQL, or "" when the server named none.
+inline std::string ConstraintOf(const absl::Status& status) {
+  auto payload = status.GetPayload(kConstraintPayload);
+  return payload.has_value() ? std::string(*payload) : std::string();
+}
+
+inline absl::Status WithConstraint(absl::Status status, std::string_view constraint) {
+  status.SetPayload(kConstraintPayload,
+                    absl::Cord(absl::string_view(constraint.data(), constraint.size())));
   return status;
 }
 

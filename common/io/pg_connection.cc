@@ -257,7 +257,12 @@ absl::Status PgConnection::ErrorOf(const PGresult* result) const {
   std::string message = Trimmed(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
   const std::string detail = Trimmed(PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL));
   if (!detail.empty() && !DetailShowsValues(state)) message += "; " + detail;
-  return WithSqlState(absl::Status(CodeOf(state), message), state);
+  absl::Status status = WithSqlState(absl::Status(CodeOf(state), message), state);
+  const char* schema = PQresultErrorField(result, PG_DIAG_SCHEMA_NAME);
+  const char* constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+  if (schema == nullptr || constraint == nullptr) return status;
+  return WithConstraint(std::move(status), absl::StrFormat("%s.%s", QuoteIdentifier(schema),
+                                                           QuoteIdentifier(constraint)));
 }
 
 absl::StatusOr<PgRows> PgConnection::Take(PGresult* result) {

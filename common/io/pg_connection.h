@@ -4,8 +4,8 @@
 // made, because session state
 //             (locks, prepared statements, an open transaction) would be gone silently. docs/adr
 //             tells why not libpqxx.
-// Errors:     a server error carries its SQLSTATE (SqlStateOf) and "message; detail" without row
-// values unless the server puts
+// Errors:     a server error carries its SQLSTATE (SqlStateOf), the constraint that it names
+//             (ConstraintOf) and "message; detail" without row values unless the server puts
 //             them into its primary message. A connection that broke: kUnavailable. A COMMIT whose
 //             answer was lost: kUnknown.
 // Thread:     one thread at a time.

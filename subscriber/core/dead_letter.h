@@ -32,9 +32,9 @@ struct DeadLetter {
   int64_t stored_us = 0;  // when JetStream stored it; 0: not known
   uint64_t sequence = 0;
   std::string subject;
-  std::string reason;  // a short stable word: constraint, value, refused, update_missing,
-                       // update_incomplete, malformed, not_configured, forged, not_allowed,
-                       // transaction, truncate, too_late
+  std::string reason;  // a short stable word: constraint, unique_conflict, value, refused,
+                       // update_missing, update_incomplete, joined, malformed, not_configured,
+                       // forged, not_allowed, transaction, truncate, too_late
   std::string sql_state;
   std::string message;  // for people
   std::string payload;
@@ -59,7 +59,10 @@ inline constexpr std::string_view kJoined = "joined";
 inline constexpr std::string_view kTooLate = "too_late";
 absl::Status ComesTooLate(const TargetTable& table);
 
-// kNotFound, with one of the reasons above.
+// Another row has a value that is unique in the centre.
+inline constexpr std::string_view kUniqueConflict = "unique_conflict";
+
+// kNotFound, with one of the reasons of partial updates.
 absl::Status NeedsWholeRow(std::string_view reason, const TargetTable& table);
 // The stable word for a change that failed with `why`.
 std::string ReasonOf(const absl::Status& why);

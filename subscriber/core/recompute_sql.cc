@@ -182,19 +182,39 @@ RowParts PartsOf(const TargetTable& table, Picks* picks) {
   return parts;
 }
 
+// WITH c, p, r: the touched keys as they shall be, in r.v0.. in the order of `parts`.
+std::string Computed(const TargetTable& table, const Picks& picks, const RowParts& parts) {
+  const char* newest = "ORDER BY c.v DESC, c.source DESC) FILTER (WHERE c.counts))[1]";
+  std::vector<std::string> values;
+  for (size_t i = 0; i < parts.values.size(); ++i)
+    values.push_back(absl::StrFormat("%s AS v%d", parts.values[i], i));
+  return absl::StrFormat(
+      "WITH c AS (%s), p AS MATERIALIZED (SELECT c.key, (array_agg(c.sources))[1] AS sources, "
+      "count(*) AS writers, %s AND bool_or(c.counts) AS alive, (array_agg(c.source %s AS winner, "
+      "(array_agg(c.committed_at %s AS committed_at, (array_agg(c.v %s AS v, %s FROM c GROUP BY "
+      "c.key), r AS MATERIALIZED (SELECT p.key, p.sources, p.writers, p.alive, %s FROM p LEFT JOIN "
+      "%s old ON %s)",
+      Candidates(table), Alive(table.policy), newest, newest, newest,
+      absl::StrJoin(picks.items(), ", "), absl::StrJoin(values, ", "), SqlTable(table),
+      KeyMatches(table, "old", "p"));
+}
+
 }  // namespace
+
+std::string RowsToBe(const TargetTable& table, int limit) {
+  Picks picks(table);
+  const RowParts parts = PartsOf(table, &picks);
+  return absl::StrFormat("%s SELECT %s, r.v%d FROM r WHERE r.alive ORDER BY r.key LIMIT %d",
+                         Computed(table, picks, parts), JsonObject(parts.image),
+                         parts.values.size() - 3, limit);
+}
 
 // Rows that go do so before others are written: those may take over what is unique.
 std::string Recompute(const TargetTable& table) {
   Picks picks(table);
   const RowParts parts = PartsOf(table, &picks);
-  const char* newest = "ORDER BY c.v DESC, c.source DESC) FILTER (WHERE c.counts))[1]";
-  std::vector<std::string> values;
   std::vector<std::string> results;
-  for (size_t i = 0; i < parts.values.size(); ++i) {
-    values.push_back(absl::StrFormat("%s AS v%d", parts.values[i], i));
-    results.push_back(absl::StrFormat("r.v%d", i));
-  }
+  for (size_t i = 0; i < parts.values.size(); ++i) results.push_back(absl::StrFormat("r.v%d", i));
   std::string log;
   std::string report = "SELECT NULL::text, NULL::text, 0::bigint WHERE false";
   if (table.policy.log != ConflictLog::kOff) {
@@ -204,17 +224,10 @@ std::string Recompute(const TargetTable& table) {
     report = "SELECT type, resolution, count(*) FROM log GROUP BY type, resolution";
   }
   return absl::StrFormat(
-      "WITH c AS (%s), p AS MATERIALIZED (SELECT c.key, (array_agg(c.sources))[1] AS sources, "
-      "count(*) AS writers, %s AND bool_or(c.counts) AS alive, (array_agg(c.source %s AS winner, "
-      "(array_agg(c.committed_at %s AS committed_at, (array_agg(c.v %s AS v, %s FROM c GROUP BY "
-      "c.key), r AS MATERIALIZED (SELECT p.key, p.sources, p.writers, p.alive, %s FROM p LEFT JOIN "
-      "%s old ON %s), gone AS (DELETE FROM %s t USING r WHERE NOT r.alive AND %s RETURNING 1)%s, "
-      "written AS (INSERT INTO %s AS t (%s)%s SELECT %s FROM r WHERE r.alive AND (SELECT count(*) "
-      "FROM gone) >= 0 ON CONFLICT (%s) DO UPDATE SET %s WHERE ROW(%s) IS DISTINCT FROM ROW(%s)) "
-      "%s",
-      Candidates(table), Alive(table.policy), newest, newest, newest,
-      absl::StrJoin(picks.items(), ", "), absl::StrJoin(values, ", "), SqlTable(table),
-      KeyMatches(table, "old", "p"), SqlTable(table), KeyMatches(table, "t", "r"), log,
+      "%s, gone AS (DELETE FROM %s t USING r WHERE NOT r.alive AND %s RETURNING 1)%s, written AS "
+      "(INSERT INTO %s AS t (%s)%s SELECT %s FROM r WHERE r.alive AND (SELECT count(*) FROM gone) "
+      ">= 0 ON CONFLICT (%s) DO UPDATE SET %s WHERE ROW(%s) IS DISTINCT FROM ROW(%s)) %s",
+      Computed(table, picks, parts), SqlTable(table), KeyMatches(table, "t", "r"), log,
       SqlTable(table), absl::StrJoin(parts.names, ", "),
       parts.overriding ? " OVERRIDING SYSTEM VALUE" : "", absl::StrJoin(results, ", "),
       absl::StrJoin(parts.key, ", "), absl::StrJoin(parts.sets, ", "),

@@ -179,6 +179,9 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.conflict_log (
   PRIMARY KEY (detected_at, id)
 ) PARTITION BY RANGE (detected_at);
 CREATE TABLE IF NOT EXISTS pmoves_sync.conflict_log_default PARTITION OF pmoves_sync.conflict_log DEFAULT;
+ALTER TABLE pmoves_sync.conflict_log ADD COLUMN IF NOT EXISTS dead_letter_id bigint;
+COMMENT ON COLUMN pmoves_sync.conflict_log.dead_letter_id IS 'Of resolution set_aside: the change that waits. Settled together with it.';
+CREATE INDEX IF NOT EXISTS conflict_log_dead_letter ON pmoves_sync.conflict_log (dead_letter_id) WHERE state = 'open';
 CREATE INDEX IF NOT EXISTS conflict_log_key ON pmoves_sync.conflict_log (schema_name, table_name, key);
 COMMENT ON TABLE pmoves_sync.conflict_log IS 'Conflicts: what a source reported (remote), what the centre had (local) and what it shows since (applied). One partition per day.';
 

@@ -46,8 +46,8 @@ absl::StatusOr<ConflictRow> ConflictLogStore::Show(int64_t id) {
                        "SELECT %s, COALESCE(jsonb_pretty(remote_row), '(deleted)'), "
                        "COALESCE(jsonb_pretty(local_row), '(no row)'), "
                        "COALESCE(jsonb_pretty(applied_row), '(no row)'), "
-                       "COALESCE(resolution_note, '') FROM pmoves_sync.conflict_log WHERE id = "
-                       "%d",
+                       "concat_ws('; ', resolution_note, 'dead letter ' || "
+                       "dead_letter_id) FROM pmoves_sync.conflict_log WHERE id = %d",
                        kColumns, id)));
   if (rows.size() == 0) return absl::NotFoundError(absl::StrFormat("there is no conflict %d", id));
   ConflictRow row = RowOf(rows, 0);

@@ -89,12 +89,13 @@ absl::StatusOr<DeadLetterRow> DeadLetterStore::Show(int64_t id) {
 }
 
 absl::Status DeadLetterStore::Discard(int64_t id, const std::string& reason) {
-  ASSIGN_OR_RETURN(const PgRows rows,
-                   connection_.Execute("UPDATE pmoves_sync.dead_letter SET state = 'discarded', "
-                                       "resolved_at = now(), resolution = $2 WHERE id = $1::bigint "
-                                       "AND state = 'open'",
-                                       {PgParam(std::to_string(id)), PgParam(reason)}));
-  return rows.affected() == 1
+  ASSIGN_OR_RETURN(
+      const PgRows rows,
+      connection_.Execute(Settling("UPDATE pmoves_sync.dead_letter SET state = 'discarded', "
+                                   "resolved_at = now(), resolution = $2 WHERE id = $1::bigint AND "
+                                   "state = 'open'"),
+                          {PgParam(std::to_string(id)), PgParam(reason)}));
+  return rows.Int(0, 0) == 1
              ? absl::OkStatus()
              : absl::NotFoundError(absl::StrFormat("there is no open dead letter %d", id));
 }
@@ -197,8 +198,9 @@ absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id, bool asked_for) {
   }
   const bool superseded = target.hidden() >= static_cast<int64_t>(set.changes.size());
   RETURN_IF_ERROR(connection_
-                      .Execute("UPDATE pmoves_sync.dead_letter SET state = 'retried', resolved_at "
-                               "= now(), resolution = $2 WHERE id = $1::bigint",
+                      .Execute(Settling("UPDATE pmoves_sync.dead_letter SET state = 'retried', "
+                                        "resolved_at = now(), resolution = $2 WHERE id = "
+                                        "$1::bigint"),
                                {PgParam(std::to_string(id)),
                                 PgParam(superseded ? "superseded by a newer version" : "applied")})
                       .status());

@@ -18,6 +18,16 @@ constexpr const char kSettle[] =
 
 }  // namespace
 
+std::string Settling(const std::string& update) {
+  return absl::StrFormat(
+      "WITH settled AS (%s RETURNING id, state), resolved AS (UPDATE pmoves_sync.conflict_log c "
+      "SET "
+      "state = 'resolved', resolved_at = now(), resolution_note = concat_ws('; ', "
+      "c.resolution_note, 'dead letter ' || s.state) FROM settled s WHERE c.dead_letter_id = s.id "
+      "AND c.state = 'open') SELECT count(*) FROM settled",
+      update);
+}
+
 LetterRow LetterRowOf(const ChangeSet& set, const Change& change) {
   return {*change.source, change.table->SourceSchema(), change.table->SourceTable(),
           KeyText(set, change), change.hlc};
@@ -57,11 +67,11 @@ absl::StatusOr<std::optional<Hlc>> LetterBook::Newest(const LetterRow& row) {
 absl::StatusOr<int64_t> LetterBook::Supersede(const LetterRow& row) {
   const std::string before = std::to_string(row.before.value);
   ASSIGN_OR_RETURN(const PgRows rows,
-                   connection_.Execute(absl::StrFormat("%s WHERE %s AND %s AND %s", kSettle, kOpen,
-                                                       kOfTable, kOfRow),
+                   connection_.Execute(Settling(absl::StrFormat("%s WHERE %s AND %s AND %s",
+                                                                kSettle, kOpen, kOfTable, kOfRow)),
                                        {PgParam(row.source), PgParam(row.schema),
                                         PgParam(row.table), PgParam(before), PgParam(row.key)}));
-  return rows.affected();
+  return rows.Int(0, 0);
 }
 
 absl::StatusOr<int64_t> LetterBook::SupersedeTable(const LetterRow& row) {
@@ -69,9 +79,9 @@ absl::StatusOr<int64_t> LetterBook::SupersedeTable(const LetterRow& row) {
   ASSIGN_OR_RETURN(
       const PgRows rows,
       connection_.Execute(
-          absl::StrFormat("%s WHERE %s AND %s", kSettle, kOpen, kOfTable),
+          Settling(absl::StrFormat("%s WHERE %s AND %s", kSettle, kOpen, kOfTable)),
           {PgParam(row.source), PgParam(row.schema), PgParam(row.table), PgParam(before)}));
-  return rows.affected();
+  return rows.Int(0, 0);
 }
 
 }  // namespace pmoves

@@ -32,6 +32,10 @@ struct LetterRow {
   Hlc before;
 };
 
+// `update`, an UPDATE of dead_letter that closes letters, and with them the conflicts that they
+// are in. Result: the number of letters.
+std::string Settling(const std::string& update);
+
 // The row of a change, and what came before it.
 LetterRow LetterRowOf(const ChangeSet& set, const Change& change);
 

@@ -2,8 +2,10 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "subscriber/core/merge_sql.h"
 #include "subscriber/io/central_triggers.h"
 #include "subscriber/io/pg_catalog.h"
+#include "subscriber/io/unique_indexes.h"
 
 namespace pmoves {
 namespace {
@@ -58,6 +60,44 @@ void CheckTriggers(PgConnection& connection, const TargetTable& table,
   }
 }
 
+// Sources do not see each other's rows, so two of them can take one value that is unique here.
+void CheckUnique(PgConnection& connection, const SubscriberConfig& config, const TargetTable& table,
+                 std::vector<CheckLine>* lines) {
+  auto indexes = SecondaryUniqueIndexes(connection, table.oid);
+  if (!indexes.ok()) {
+    lines->push_back(
+        {Grade::kFail,
+         absl::StrFormat("unique indexes of %s: %s", table.Name(), MessageOf(indexes.status())),
+         "see the message"});
+    return;
+  }
+  for (const UniqueIndex& index : *indexes) {
+    if (index.has_source || table.sources.size() == 1) continue;
+    if (index.deferrable && !index.checks_replica && !config.postgres.triggers) {
+      lines->push_back(
+          {Grade::kFail,
+           absl::StrFormat("constraint %s of %s is deferrable, and PostgreSQL checks that by a "
+                           "trigger, which does not fire for applied rows: two rows with one value "
+                           "would go in unseen",
+                           index.name, table.Name()),
+           absl::StrFormat("as a superuser ALTER TABLE %s ENABLE ALWAYS TRIGGER %s; or make it NOT "
+                           "DEFERRABLE, or set postgres.triggers: true",
+                           SqlTable(table), SqlIdentifier(index.trigger))});
+      continue;
+    }
+    lines->push_back(
+        {Grade::kWarn,
+         absl::StrFormat("several sources may give rows of %s one value that %s keeps unique; the "
+                         "later one is set aside (unique_conflict)",
+                         table.Name(), index.name),
+         index.deferrable
+             ? "add _source to it, if the sources' values need not differ"
+             : "add _source to it, if the sources' values need not differ; where values change "
+               "hands within a transaction of a source, make it DEFERRABLE INITIALLY DEFERRED (and "
+               "look at `check` again)"});
+  }
+}
+
 void CheckTables(PgConnection& connection, const SubscriberConfig& config,
                  std::vector<CheckLine>* lines) {
   TargetCatalog catalog(connection, config.tables);
@@ -73,6 +113,7 @@ void CheckTables(PgConnection& connection, const SubscriberConfig& config,
         {Grade::kPass, absl::StrFormat("table %s can be merged by its primary key", name), ""});
     CheckFit(catalog, **found, lines);
     CheckTriggers(connection, **found, lines);
+    CheckUnique(connection, config, **found, lines);
     const std::string oid = std::to_string((*found)->oid);
     Ask(connection, "SELECT has_table_privilege($1::oid, 'SELECT, INSERT, UPDATE, DELETE')",
         {PgParam(oid)}, ("privileges on " + name).c_str(),
@@ -94,6 +135,17 @@ void CheckTables(PgConnection& connection, const SubscriberConfig& config,
 }
 
 }  // namespace
+
+std::vector<CheckLine> CheckUniqueIndexes(PgConnection& connection,
+                                          const SubscriberConfig& config) {
+  std::vector<CheckLine> lines;
+  TargetCatalog catalog(connection, config.tables);
+  for (const TableConfig& table : config.tables) {
+    if (auto found = catalog.Read(table); found.ok())
+      CheckUnique(connection, config, **found, &lines);
+  }
+  return lines;
+}
 
 std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberConfig& config) {
   std::vector<CheckLine> lines;

@@ -21,6 +21,9 @@ struct CheckLine {
 // Never fails itself: what cannot be asked is a FAIL line.
 std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberConfig& config);
 
+// Of those lines, what several sources may come to grief with in unique indexes: for `init`.
+std::vector<CheckLine> CheckUniqueIndexes(PgConnection& connection, const SubscriberConfig& config);
+
 }  // namespace pmoves
 
 #endif  // PMOVES_SUBSCRIBER_IO_PG_PREFLIGHT_H_

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -82,6 +83,10 @@ class PgTarget {
   // ApplyInSavepoint also looks at what deferred constraints will refuse at the commit. Until the
   // transaction ends.
   void CheckDeferred() { check_deferred_ = true; }
+  // Was `why` a unique index of the table beside its primary key?
+  absl::StatusOr<bool> RefusedBySecondaryUnique(const TargetTable& table, const absl::Status& why);
+  // Change `index`, which is in `letter`, was so: the conflict log gets it and the row in its way.
+  absl::Status LogUniqueConflict(ChangeSet* set, size_t index, const DeadLetter& letter);
   // The last statement before Commit. IsTooLate: a change that was applied is below what the
   // collector has forgotten; HorizonOf knows it now, and nothing of the transaction may stay.
   absl::Status Advance(const std::vector<SourceProgress>& sources);
@@ -159,6 +164,21 @@ class PgTarget {
   static StatementKind LogKind(const EffectGroup& group, bool staged);
   absl::Status LogStaged(const EffectGroup& group, const std::string& stage);
   void CountConflicts(const TargetTable& table, const PgRows& logged);
+  struct RowToBe {
+    std::string image;
+    std::string source;
+  };
+  struct UniqueConflict {
+    int rows = 0;  // in the way; of the first:
+    std::optional<std::string> local_source, local_version, local_row;
+    std::optional<std::string> key, shown;  // of the refused row: its key, what is there
+    std::string note;
+  };
+  // Leaves the rows' registers written: call inside a savepoint.
+  absl::StatusOr<std::vector<RowToBe>> RowsRefused(ChangeSet* set, size_t index);
+  absl::StatusOr<UniqueConflict> FindUniqueConflict(ChangeSet* set, size_t index);
+  absl::Status WriteUniqueConflict(const ChangeSet& set, const Change& change,
+                                   const UniqueConflict& conflict, const DeadLetter& letter);
   // Tables with registers: afterwards the rows of all touched keys are made from them.
   absl::Status BeginTouching();
   absl::Status RecomputeTouched(const ChangeSet& set, size_t begin, size_t end);
@@ -190,6 +210,7 @@ class PgTarget {
   };
   std::map<const TargetTable*, DirectCopy> direct_;
   ConflictCounts conflicts_;
+  bool check_deferred_ = false;
   std::map<uint32_t, Facts> facts_;  // by table oid, of this transaction
   // (table oid, source) in pmoves_sync.table_source; those of this transaction apart.
   std::set<std::pair<uint32_t, std::string>> writers_;
@@ -207,4 +228,3 @@ class PgTarget {
 }  // namespace pmoves
 
 #endif  // PMOVES_SUBSCRIBER_IO_PG_TARGET_H_
-  bool check_deferred_ = false;

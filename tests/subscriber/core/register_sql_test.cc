@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "subscriber/core/rule_sql.h"
+#include "subscriber/core/unique_sql.h"
 
 namespace pmoves {
 namespace {
@@ -91,6 +92,13 @@ std::string Statements() {
   text("manual", Recompute(With(RuleKind::kManual, {})));
   text("expression",
        Recompute(With(RuleKind::kExpression, {"n"}, {.expression = "GREATEST(a, b)"})));
+
+  text("rows to be", RowsToBe(With(RuleKind::kGreatest, {"n"}), 10));
+  text("find blocking",
+       FindBlocking(Tasks(),
+                    {{.name = "tasks_name", .expressions = {"lower(status)"}, .predicate = "n > 0"},
+                     {.name = "tasks_both", .expressions = {"status", "n"}, .nulls_equal = true}},
+                    {{"twice", "(n * 2)"}}));
 
   TargetTable deletes = Tasks();
   for (const auto& [name, policy] : {std::pair("delete-wins", DeletePolicy::kDeleteWins),
