@@ -108,6 +108,31 @@ std::string BuryAll(const TargetTable& table) {
                      relation, Central());
 }
 
+// soft, by row version (identity: per-source): the row that was deleted is back at once, marked.
+std::string MarkDeleted(const TargetTable& table) {
+  std::vector<std::string> names;
+  std::vector<std::string> values;
+  bool overriding = false;
+  for (const TargetColumn& column : table.columns) {
+    if (column.generated) continue;
+    overriding = overriding || column.identity_always;
+    const std::string name = SqlIdentifier(column.name);
+    names.push_back(name);
+    values.push_back(column.name == table.policy.soft_delete_column ? "clock_timestamp()"
+                                                                    : "OLD." + name);
+  }
+  return absl::StrFormat(
+      "  IF TG_OP = 'DELETE' THEN\n"
+      "    PERFORM set_config('%s', 'on', true);\n"
+      "    INSERT INTO %s (%s, _source, _source_updated_at, _sync_version)%s VALUES (%s, "
+      "OLD._source, clock_timestamp(), my_version);\n"
+      "    PERFORM set_config('%s', 'off', true);\n"
+      "    RETURN NULL;\n"
+      "  END IF;\n",
+      kApplyingSetting, SqlTable(table), absl::StrJoin(names, ", "),
+      overriding ? " OVERRIDING SYSTEM VALUE" : "", absl::StrJoin(values, ", "), kApplyingSetting);
+}
+
 // What follows an INSERT, a DELETE, or an UPDATE that changes the key.
 std::string BuryAndRaise(const TargetTable& table) {
   const std::string relation = SqlLiteral(table.Name());
@@ -115,9 +140,11 @@ std::string BuryAndRaise(const TargetTable& table) {
       "    INSERT INTO pmoves_sync.recompute_queue (relation, key, source) VALUES (%s, my_key, "
       "%s);\n",
       relation, Central());
+  const std::string mark =
+      table.policy.on_delete == DeletePolicy::kSoft ? MarkDeleted(table) : std::string();
   const std::string bury = absl::StrFormat(
       "    my_key := %s;\n"
-      "    my_version := GREATEST(pmoves_sync.central_version(), OLD._sync_version + 1);\n"
+      "    my_version := GREATEST(pmoves_sync.central_version(), OLD._sync_version + 1);\n%s"
       "    IF TG_OP = 'UPDATE' THEN\n"
       "      IF my_key = %s THEN\n"
       "        RETURN NULL;\n"
@@ -126,7 +153,7 @@ std::string BuryAndRaise(const TargetTable& table) {
       "    END IF;\n"
       "    INSERT INTO pmoves_sync.tombstone AS d (relation, key, version, source, deleted_at) "
       "VALUES (%s, my_key, my_version, %s, clock_timestamp()) %s;\n",
-      TombstoneKey(table, "OLD"), TombstoneKey(table, "NEW"), relation, Central(),
+      TombstoneKey(table, "OLD"), mark, TombstoneKey(table, "NEW"), relation, Central(),
       kNewestTombstone);
   const std::string raise = absl::StrFormat(
       "    my_key := %s;\n"

@@ -72,7 +72,8 @@ def test_what_people_decided_in_the_centre_is_kept(new_fleet, triggers):
     shows(fleet, [(1, "person"), (2, "person"), (3, "newer")])
     centre.execute("DELETE FROM jobs WHERE id < 3")
     shows(fleet, [(3, "newer")])
-    assert fleet.subscriber.metric("pmoves_sync_central_writes_total", outcome="settled") >= 3
+    settled = "pmoves_sync_central_writes_total"
+    wait_until(lambda: fleet.subscriber.metric(settled, outcome="settled") >= 3, 20, "writes are settled", fleet.diagnose)
 
 
 def test_a_person_sees_his_row_until_the_rule_has_decided(new_fleet):

@@ -75,6 +75,10 @@ std::string Functions() {
   text("append-only: body", CentralFunctionBody(audit));
 
   text("own: body", CentralFunctionBody(OwnJobsTable()));
+  TargetTable soft = OwnJobsTable();
+  soft.policy.on_delete = DeletePolicy::kSoft;
+  soft.policy.soft_delete_column = "output";
+  text("own, soft: body", CentralFunctionBody(soft));
   text("own: settle", SettleBuried(OwnJobsTable()));
   text("odd: body", CentralFunctionBody(OddTable()));
 

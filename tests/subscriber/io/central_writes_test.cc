@@ -197,6 +197,24 @@ TEST_F(CentralWritesTest, ARowOfASourceStaysItsOwnWhereTheKeyHasTheSource) {
   EXPECT_EQ(Rows(), "1:p@central 1:p@jetson-01");
 }
 
+TEST_F(CentralWritesTest, ASoftDeleteOfASourcesOwnRowMarksIt) {
+  Execute(
+      "ALTER TABLE jobs DROP CONSTRAINT jobs_pkey, ADD COLUMN gone_at timestamptz, ADD PRIMARY KEY "
+      "(_source, id)");
+  TablePolicy policy;
+  policy.identity = Identity::kPerSource;
+  policy.on_delete = DeletePolicy::kSoft;
+  policy.soft_delete_column = "gone_at";
+  Use(policy);
+  ASSERT_THAT(Apply({SendInsert(kA, At(-9), 1, "a")}), IsOk());
+  Write("DELETE FROM jobs");
+  Settle();
+  EXPECT_EQ(Rows(), "1:a@jetson-01");
+  EXPECT_EQ(Count("jobs WHERE gone_at > now() - interval '1 minute'"), 1);
+  ASSERT_THAT(Apply({SendInsert(kA, At(9), 1, "again")}), IsOk());
+  EXPECT_EQ(Rows(), "1:again@jetson-01");
+}
+
 TEST_F(CentralWritesTest, ARowOfAnAppendOnlyTableStaysAsOldAsItIsWhenItIsMended) {
   TablePolicy policy = RowRule(RuleKind::kAppendOnly);
   policy.on_delete = DeletePolicy::kIgnore;
