@@ -265,6 +265,18 @@ int ConflictsShow(const SubscriberConfig& config, const CliArgs& args) {
   return kExitOk;
 }
 
+int ConflictsResolve(const SubscriberConfig& config, const CliArgs& args) {
+  const std::optional<int64_t> id = IdOf(args, "conflicts list");
+  if (!id.has_value()) return kExitUsage;
+  auto connection = ConnectCentre(config, "conflicts");
+  if (!connection.ok()) return VerbFailed(args, "conflicts resolve", connection.status());
+  const absl::Status status =
+      ConflictLogStore(**connection).Resolve(*id, args.Value("--note").value_or(""));
+  if (!status.ok()) return VerbFailed(args, "conflicts resolve", status);
+  std::printf("%d: resolved\n", static_cast<int>(*id));
+  return kExitOk;
+}
+
 // Verbs whose mechanism (snapshots) is not in this version say so instead of
 // pretending.
 int NotInThisVersion(const SubscriberConfig&, const CliArgs& args) {
@@ -334,6 +346,11 @@ CliProgram Program() {
        "one of them, with what came, what stood there and what is shown (contains row values)",
        {{"ID", "ID", "its number", true, false}},
        Verb(ConflictsShow),
+       {}},
+      {"conflicts resolve",
+       "an open one is settled: the row in the centre is as it shall be",
+       {{"ID", "ID", "its number", true, false}, {"--note", "TEXT", "kept with it", true, false}},
+       Verb(ConflictsResolve),
        {}},
       {"resync",
        "(not in this version)",

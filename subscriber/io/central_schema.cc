@@ -78,6 +78,14 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.truncate_floor (
 );
 COMMENT ON TABLE pmoves_sync.truncate_floor IS 'The newest TRUNCATE of tables whose policy is all: older writes that arrive late stay buried.';
 
+CREATE TABLE IF NOT EXISTS pmoves_sync.table_rule (
+  relation text COLLATE "C" PRIMARY KEY,
+  version bigint NOT NULL,
+  uses_registers boolean NOT NULL,
+  changed_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE pmoves_sync.table_rule IS 'How each table is merged: by row version or by registers. A change is carried out at the next start.';
+
 CREATE TABLE IF NOT EXISTS pmoves_sync.table_source (
   relation text COLLATE "C" NOT NULL,
   source text COLLATE "C" NOT NULL,

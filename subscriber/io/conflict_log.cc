@@ -58,6 +58,17 @@ absl::StatusOr<ConflictRow> ConflictLogStore::Show(int64_t id) {
   return row;
 }
 
+absl::Status ConflictLogStore::Resolve(int64_t id, const std::string& note) {
+  ASSIGN_OR_RETURN(
+      const PgRows rows,
+      connection_.Execute("UPDATE pmoves_sync.conflict_log SET state = 'resolved', resolved_at = "
+                          "now(), resolution_note = $2 WHERE id = $1::bigint AND state = 'open'",
+                          {PgParam(std::to_string(id)), PgParam(note)}));
+  return rows.affected() == 1
+             ? absl::OkStatus()
+             : absl::NotFoundError(absl::StrFormat("there is no open conflict %d", id));
+}
+
 absl::Status ConflictLogStore::Maintain(absl::Duration retention) {
   return connection_
       .Execute(absl::StrFormat("SELECT pmoves_sync.maintain_conflict_log(interval '%d seconds')",

@@ -37,6 +37,8 @@ class ConflictLogStore {
                                                 int limit);
   // kNotFound when there is none.
   absl::StatusOr<ConflictRow> Show(int64_t id);
+  // An open conflict is settled; the note is kept with it. kNotFound when there is none.
+  absl::Status Resolve(int64_t id, const std::string& note);
   // Partitions of today and tomorrow are made, those older than `retention` go.
   absl::Status Maintain(absl::Duration retention);
 

@@ -203,3 +203,23 @@ def test_conflicts_of_rules_with_registers_are_logged_when_something_is_not_show
         fleet.edges[2].db.execute(write, ("running",))
         fleet.wait_caught_up()
         assert len(conflicts(fleet)) == 1, "all that the third reported is shown, and so is what stood there"
+
+
+def test_a_rule_changed_on_a_live_table_knows_the_rows_that_are_there():
+    with three_edges(PLAIN, ["notes"], [{"table": "notes"}]) as fleet:
+        one, two, _ = fleet.edges
+        two.publisher.terminate()
+        two.db.execute("INSERT INTO notes VALUES (1, 'older, arrives last')")
+        one.db.execute("INSERT INTO notes VALUES (1, 'newer')")
+        wait_until(lambda: fleet.centre.db.value("SELECT body FROM notes") == "newer", 30, "the newer row", fleet.diagnose)
+        fleet.subscriber.terminate()
+        changed = fleet.centre.add_subscriber([{"table": "notes", "delete": "own-only"}])
+        changed.start()
+        two.publisher.start()
+        fleet.centre.subscribers.remove(fleet.subscriber)
+        fleet.wait_caught_up()
+        assert fleet.centre.db.query("SELECT body, _source FROM notes") == [("newer", "jetson-01")]
+        assert fleet.centre.db.query("SELECT source FROM pmoves_sync.register ORDER BY 1") == [("jetson-01",), ("jetson-02",)]
+        one.db.execute("DELETE FROM notes")
+        fleet.wait_caught_up()
+        assert fleet.centre.db.value("SELECT body FROM notes") == "older, arrives last", "its own report goes, the other's stays"
