@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "subscriber/core/rule_sql.h"
 #include "subscriber/io/central_schema.h"
 
 namespace pmoves::conflicts {
@@ -65,18 +66,44 @@ absl::Status Centre::CreateTables(const std::vector<RuleCase>& cases) {
             .status());
   }
   RETURN_IF_ERROR(InitCentralSchema(*connection_, config_.tables).status());
+  for (const RuleCase& rule : cases) RETURN_IF_ERROR(CreateExpressions(rule.policy));
+  // Emptying a table is dear for an empty one, deleting from it for one that was large.
   ASSIGN_OR_RETURN(
       const PgRows tables,
-      connection_->Execute("SELECT string_agg('pmoves_sync.' || quote_ident(relname), ', ') FROM "
-                           "pg_class WHERE relnamespace = 'pmoves_sync'::regnamespace AND relkind "
-                           "IN ('r', 'p') AND NOT relispartition"));
+      connection_->Execute("SELECT string_agg(CASE WHEN relname IN ('register', 'tombstone', "
+                           "'conflict_log') THEN 'TRUNCATE ' ELSE 'DELETE FROM ' END || "
+                           "'pmoves_sync.' || quote_ident(relname), '; ') FROM pg_class WHERE "
+                           "relnamespace = 'pmoves_sync'::regnamespace AND relkind IN ('r', 'p') "
+                           "AND NOT relispartition"));
   clear_schema_ = tables.String(0, 0);
+  return absl::OkStatus();
+}
+
+// As `config check-rules` does with an expression that has passed.
+absl::Status Centre::CreateExpressions(const TablePolicy& policy) {
+  for (const ColumnRule& entry : policy.columns) {
+    if (entry.rule.kind != RuleKind::kExpression) continue;
+    TargetColumn column;
+    for (const ColumnInfo& info : Columns()) {
+      if (entry.columns.front() == info.name) column.type = info.type;
+    }
+    const std::string name = ExpressionName(entry.rule, column);
+    RETURN_IF_ERROR(
+        connection_
+            ->Execute(absl::StrFormat(
+                "CREATE OR REPLACE FUNCTION pmoves_sync.%s(a %s, b %s) RETURNS %s LANGUAGE sql "
+                "IMMUTABLE STRICT AS 'SELECT %s'; CREATE OR REPLACE AGGREGATE pmoves_sync.%s(%s) "
+                "(SFUNC = pmoves_sync.%s, STYPE = %s)",
+                name, column.type, column.type, column.type, entry.rule.expression, name,
+                column.type, name, column.type))
+            .status());
+  }
   return absl::OkStatus();
 }
 
 absl::Status Centre::Clear(const RuleCase& rule) {
   std::string sql = absl::StrFormat(
-      "TRUNCATE public.%s, %s; INSERT INTO pmoves_sync.source_position (source, epoch) VALUES ",
+      "TRUNCATE public.%s; %s; INSERT INTO pmoves_sync.source_position (source, epoch) VALUES ",
       rule.name, clear_schema_);
   for (size_t i = 0; i < Sources().size(); ++i)
     absl::StrAppendFormat(&sql, "%s('%s', 1)", i == 0 ? "" : ", ", Sources()[i]);

@@ -41,13 +41,14 @@ class Centre {
  private:
   Centre() = default;
   absl::Status CreateTables(const std::vector<RuleCase>& cases);
+  absl::Status CreateExpressions(const TablePolicy& policy);
   absl::Status ReadPositions();
 
   std::unique_ptr<PostgresServer> server_;
   SubscriberConfig config_;
   std::unique_ptr<PgConnection> connection_;
   std::vector<std::unique_ptr<Applier>> workers_;
-  std::string clear_schema_;  // the tables of pmoves_sync
+  std::string clear_schema_;  // statements that empty the tables of pmoves_sync
 };
 
 }  // namespace pmoves::conflicts

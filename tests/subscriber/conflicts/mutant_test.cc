@@ -15,7 +15,7 @@
 namespace pmoves::conflicts {
 namespace {
 
-constexpr int kPasses = 10;
+constexpr int kPasses = 30;
 
 TEST(MutantTest, IsFound) {
   Effort effort = EffortFromEnvironment();

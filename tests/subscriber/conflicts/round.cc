@@ -221,9 +221,10 @@ absl::Status Replay(Centre& centre, const RuleCase& rule, const Round& round, Ra
     waiting[static_cast<size_t>(delivery.source)].push_back(delivery);
   std::vector<size_t> taken(waiting.size());
   size_t left = round.steps.size();
+  const size_t most = Chance(random, 0.5) ? left : 1 + left / 8;  // of one batch
   while (left > 0 && divergences->empty()) {
     std::vector<Delivery> batch;
-    const size_t wanted = std::min(left, 1 + Pick(random, round.steps.size()));
+    const size_t wanted = std::min(left, 1 + Pick(random, most));
     while (batch.size() < wanted) {
       const size_t source = Pick(random, waiting.size());
       if (taken[source] < waiting[source].size()) batch.push_back(waiting[source][taken[source]++]);

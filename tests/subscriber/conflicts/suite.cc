@@ -12,11 +12,11 @@ namespace {
 
 // Large rounds go through stages and COPY, small ones row by row.
 constexpr RoundShape kShapes[] = {
-    {.histories = 16, .orders = 6},
-    {.histories = 2, .orders = 90, .changes = 2},  // mostly all orders that there are
-    {.histories = 12, .orders = 6, .truncates = true},
-    {.histories = 2, .orders = 60, .changes = 2, .truncates = true},
-    {.histories = 8, .orders = 4, .truncates = true, .two_workers = true},
+    {.histories = 12, .orders = 6},
+    {.histories = 2, .orders = 60, .changes = 2},  // mostly all orders that there are
+    {.histories = 8, .orders = 6, .truncates = true},
+    {.histories = 2, .orders = 40, .changes = 2, .truncates = true},
+    {.histories = 6, .orders = 4, .truncates = true, .two_workers = true},
     {.histories = 2, .orders = 4},
     {.histories = 2, .orders = 4, .truncates = true},
     {.histories = 2, .orders = 4, .truncates = true},

@@ -14,7 +14,7 @@ namespace pmoves::conflicts {
 
 struct Effort {
   uint64_t seed = 0;
-  double size = 1;  // 1: about 400 histories and orders of each rule case
+  double size = 1;  // 1: about 300 histories and orders of each rule case
 };
 // PMOVES_TEST_SEED and PMOVES_TEST_SIZE; by default a random seed and 1.
 Effort EffortFromEnvironment();
