@@ -87,11 +87,6 @@ class Checker {
     }
     const TargetColumn* const column = Writable(option, entry.columns[0]);
     if (column == nullptr) return;
-    if (entry.rule.kind == RuleKind::kExpression) {
-      Problem(option + ".conflict",
-              "'expression' is admitted after a check of its laws alone, which is not in this "
-              "version");
-    }
     const char* const needed = NeededType(entry.rule.kind, *column);
     if (needed == nullptr) return;
     Problem(option + ".conflict",

@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/policy_check.h"
+#include "subscriber/core/rule_sql.h"
 
 namespace pmoves {
 namespace {
@@ -119,6 +120,21 @@ absl::StatusOr<std::vector<std::string>> TargetCatalog::Misfits(const TargetTabl
     if (status.ok()) continue;
     if (!connection_.IsOpen()) return status;
     misfits.push_back(absl::StrFormat("constants.%s: %s", name, MessageOf(status)));
+  }
+  for (const ColumnRule& entry : table.policy.columns) {
+    const int index = table.Find(entry.columns.front());
+    if (entry.rule.kind != RuleKind::kExpression || index < 0) continue;
+    const std::string name = ExpressionName(entry.rule, table.columns[static_cast<size_t>(index)]);
+    ASSIGN_OR_RETURN(const PgRows admitted,
+                     connection_.Execute("SELECT 1 FROM pg_proc WHERE pronamespace = "
+                                         "'pmoves_sync'::regnamespace AND proname = $1 AND prokind "
+                                         "= 'a'",
+                                         {PgParam(name)}));
+    if (admitted.size() > 0) continue;
+    misfits.push_back(absl::StrFormat(
+        "columns.%s.conflict: the expression is not admitted (there is no aggregate "
+        "pmoves_sync.%s); the check of its laws that makes it is not in this version",
+        entry.columns.front(), name));
   }
   return misfits;
 }

@@ -116,11 +116,6 @@ INSTANTIATE_TEST_SUITE_P(
          Columns({"total"}, RuleKind::kGreatest),
          {"columns.total: \"total\" is computed by the centre, nothing writes it"}},
         {"greatest_of_text", Columns({"status"}, RuleKind::kGreatest), {}},
-        {"expression",
-         Columns({"status"}, RuleKind::kExpression),
-         {"columns.status.conflict: 'expression' is admitted after a check of its laws alone, "
-          "which is not "
-          "in this version"}},
         {"greatest_of_json",
          Columns({"raw"}, RuleKind::kGreatest),
          {"columns.raw.conflict: 'greatest' needs a type with an order, \"raw\" is json"}},
