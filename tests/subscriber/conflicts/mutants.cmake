@@ -41,7 +41,7 @@ pmoves_mutant(no_tie_break merge_sql.cc newest_delete_newest_truncate_ignored
       left, left, op, right, right]=]
   [=["%s._sync_version %s %s._sync_version", left, op, right]=])
 
-pmoves_mutant(no_tie_break_in_batch batch.cc newest_delete_newest_truncate_ignored
+pmoves_mutant(no_tie_break_in_batch batch.cc newest_delete_newest_truncate_own
   "return *a.source > *b.source;" "return true;")
 
 pmoves_mutant(no_tombstone merge_sql.cc newest_delete_newest_truncate_ignored

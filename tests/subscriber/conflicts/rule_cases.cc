@@ -129,6 +129,9 @@ RuleCase Make(const Named& base, const Choice<DeletePolicy>& on_delete,
   if (on_delete.value == DeletePolicy::kSoft) made.policy.soft_delete_column = "deleted_at";
   made.partial = !IsByRow(made.policy);
   made.citext = !made.partial && truncate.value == TruncatePolicy::kIgnore;
+  // A batch is collapsed across sources only where no conflict is logged.
+  if (truncate.value == TruncatePolicy::kOwnRows) made.policy.log = ConflictLog::kOff;
+  if (truncate.value == TruncatePolicy::kAll) made.policy.log = ConflictLog::kAll;
   return made;
 }
 
