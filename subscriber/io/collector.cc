@@ -59,13 +59,15 @@ std::string Bound(const TableConfig& table, absl::Duration retention) {
       may_write);
 }
 
-// Deletes and remembers in one statement: who sees the deletion sees the horizon.
+// Deletes and remembers in one statement: who sees the deletion sees the horizon. `version + 0` is
+// what the index tombstone_age has.
 std::string ForgetTombstones(const TableConfig& table, absl::Duration retention) {
   const std::string relation = SqlLiteral(table.schema + "." + table.table);
   return absl::StrFormat(
       "WITH %s, %s, old AS (SELECT d.key, d.version FROM pmoves_sync.tombstone d WHERE d.relation "
-      "= %s AND d.version < (SELECT version FROM bound) ORDER BY d.version LIMIT %d FOR UPDATE "
-      "SKIP LOCKED), horizon AS (INSERT INTO pmoves_sync.collection AS c (relation, horizon) "
+      "= %s AND d.version + 0 < (SELECT version FROM bound) ORDER BY d.version + 0 LIMIT %d FOR "
+      "UPDATE SKIP LOCKED), horizon AS (INSERT INTO pmoves_sync.collection AS c (relation, "
+      "horizon) "
       "SELECT %s, max(version) + 1 FROM old HAVING count(*) > 0 ON CONFLICT (relation) DO UPDATE "
       "SET horizon = GREATEST(c.horizon, EXCLUDED.horizon), collected_at = now()) DELETE FROM "
       "pmoves_sync.tombstone d USING old WHERE d.relation = %s AND d.key = old.key",

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "subscriber/core/conflict_log_sql.h"
+#include "subscriber/core/merge_sql.h"
 #include "tests/testing/centre.h"
 
 namespace pmoves {
@@ -201,6 +203,26 @@ TEST_F(CollectorTest, TheFinalRowsAreThoseWithoutCollection) {
     EXPECT_EQ(ends[1], ends[0]);
   }
   EXPECT_GT(forgotten, 30);
+}
+
+// Statements are planned once, perhaps while there is no tombstone yet. Found by version, those of
+// a late source would be looked for among all that is newer.
+TEST_F(CollectorTest, APlanFromBeforeTheFirstTombstoneFindsThemByKey) {
+  const auto table = catalog_->Find("public", "jobs");
+  ASSERT_THAT(table, IsOk());
+  const Shape& shape = (*table)->Intern({0, 1, 2});
+  Execute("SET plan_cache_mode = force_generic_plan");
+  const char* types = "(integer, text, text, text, timestamptz, bigint)";
+  Execute(absl::StrFormat("PREPARE write %s AS %s", types, UpsertRow(**table, shape).sql));
+  Execute(absl::StrFormat("PREPARE log %s AS %s", types,
+                          LogBeforeRow(**table, shape, false, true).sql));
+  for (const char* statement : {"write", "log"}) {
+    const PgRows plan = Execute(absl::StrFormat(
+        "EXPLAIN EXECUTE %s (1, 'a', 'b', 'jetson-01', '2026-11-22', 5)", statement));
+    std::string text;
+    for (int i = 0; i < plan.size(); ++i) text += plan.String(i, 0) + "\n";
+    EXPECT_NE(text.find("tombstone_pkey"), std::string::npos) << text;
+  }
 }
 
 TEST_F(CollectorTest, TheLagIsThatOfTheSlowestSourceHeardOf) {
