@@ -48,15 +48,17 @@ void CheckTriggers(PgConnection& connection, const TargetTable& table,
                                       table.Name(), kCentralSource),
                       ""});
   } else {
-    lines->push_back(
-        {Grade::kWarn,
-         absl::StrFormat(*state == CentralTriggerState::kMissing
-                             ? "%s lacks the triggers that stamp writes in the centre, or they are "
-                               "disabled: such writes lose against any change of a source"
-                             : "the triggers of %s that stamp writes in the centre were made for "
-                               "other columns or another rule",
-                         table.Name()),
-         "pmoves-sync-subscriber init"});
+    const std::string what =
+        *state == CentralTriggerState::kMissing
+            ? absl::StrFormat(
+                  "%s lacks the triggers that stamp writes in the centre, or they are "
+                  "disabled: such writes lose against any change of a source",
+                  table.Name())
+            : absl::StrFormat(
+                  "the triggers of %s that stamp writes in the centre were made for "
+                  "other columns or another rule",
+                  table.Name());
+    lines->push_back({Grade::kWarn, what, "pmoves-sync-subscriber init"});
   }
 }
 

@@ -126,11 +126,11 @@ absl::StatusOr<std::map<RowKey, ModelRow>> Centre::Read(const RuleCase& rule) {
   std::string items = rule.citext ? "substr(id::text, 2)" : "trim_scale(id)";
   items += ", _source, _sync_version";
   for (const ColumnInfo& column : Columns()) {
-    absl::StrAppendFormat(&items,
-                          std::string_view(column.type) == "timestamptz"
-                              ? ", (extract(epoch FROM %s) * 1000000)::bigint"
-                              : ", %s",
-                          column.name);
+    if (std::string_view(column.type) == "timestamptz") {
+      absl::StrAppendFormat(&items, ", (extract(epoch FROM %s) * 1000000)::bigint", column.name);
+    } else {
+      absl::StrAppendFormat(&items, ", %s", column.name);
+    }
   }
   ASSIGN_OR_RETURN(const PgRows rows,
                    connection_->Execute("SELECT " + items + " FROM public." + rule.name));
