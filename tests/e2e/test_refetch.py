@@ -208,7 +208,8 @@ def test_no_change_is_lost_while_rows_vanish_and_come_back(new_pair):
     done.set()
     loser.join()
     fleet.wait_caught_up()
-    fleet.edge.db.execute("UPDATE doc SET n = n + 1")   # what vanished last is missed now
+    lose(fleet, "id = 1")
+    fleet.edge.db.execute("UPDATE doc SET n = n + 1")   # what vanished last is missed now, row 1 at least
     wait_healed(fleet)
     assert fleet.publisher.metric("pmoves_sync_refetch_answered_total", outcome="row") > 0
 
