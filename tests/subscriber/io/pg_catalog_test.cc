@@ -65,7 +65,8 @@ TEST_F(PgCatalogTest, TypesAreKnownForWhatTheyAre) {
       "a int8, b varchar(10), c text[], d json, e jsonb, f late_stamp, g mood, h point, i point[], "
       "j varchar(3)[], k mood[], l int4range, m bytea, n uuid, o xml, p interval, q bool, r pair, "
       "s cidr");
-  auto table = TargetCatalog(*connection_, config_.tables).Find("public", "things");
+  TargetCatalog catalog(*connection_, config_.tables);
+  auto table = catalog.Find("public", "things");
   ASSERT_THAT(table, IsOk());
   std::map<std::string, std::string> got;
   for (const TargetColumn& column : (*table)->columns) {
