@@ -240,17 +240,6 @@ std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const 
                 tombstones == Tombstones::kNone ? "true" : NotBuried(table));
 }
 
-std::string HasTombstones(const TargetTable& table) {
-  const std::string relation = SqlLiteral(table.Name());
-  std::string ask =
-      absl::StrFormat("EXISTS (SELECT 1 FROM pmoves_sync.tombstone WHERE relation = %s)", relation);
-  if (table.policy.truncate == TruncatePolicy::kAll) {
-    ask += absl::StrFormat(
-        " OR EXISTS (SELECT 1 FROM pmoves_sync.truncate_floor WHERE relation = %s)", relation);
-  }
-  return ask;
-}
-
 std::string DeleteFromStage(const TargetTable& table, const Shape& shape,
                             const std::string& stage) {
   return Delete(table, StageRow(table, shape, stage));

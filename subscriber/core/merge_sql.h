@@ -68,12 +68,10 @@ std::string CopyIntoTable(const TargetTable& table, const Shape& shape);
 
 // Set-wise: from a stage.
 // kNone: the caller knows, under the table's lock, that the table has neither tombstones nor a
-// floor (HasTombstones), and saves the look per row.
+// floor, and saves the look per row.
 enum class Tombstones { kNone, kSome };
 std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage,
                             Tombstones tombstones);
-// An expression: tombstones or a floor exist.
-std::string HasTombstones(const TargetTable& table);
 std::string DeleteFromStage(const TargetTable& table, const Shape& shape, const std::string& stage);
 
 // One row, parameters: $1..$n the written columns of the shape in order, then source, committed

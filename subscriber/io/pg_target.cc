@@ -19,16 +19,6 @@ namespace {
 // and a merge (tests/bench).
 constexpr size_t kRowPathLimit = 40;
 
-constexpr const char kTooLatePayload[] = "pmoves/too_late";
-
-// The tables of `lowest`, a list of (relation, version), whose horizon is above that version.
-std::string BelowHorizon(const std::string& lowest) {
-  return absl::StrFormat(
-      "SELECT c.relation, c.horizon FROM pmoves_sync.collection c JOIN (VALUES %s) AS b(relation, "
-      "lowest) ON b.relation = c.relation WHERE b.lowest < c.horizon",
-      lowest);
-}
-
 }  // namespace
 
 PgOptions TargetSessionOptions(const SubscriberConfig& config,
@@ -299,6 +289,14 @@ absl::StatusOr<std::string> PgTarget::Prepare(StatementKind kind, const TargetTa
   return name;
 }
 
+absl::Status PgTarget::PrepareOnce(const char* name, const char* parameters, const char* sql) {
+  if (prepared_once_.count(name) > 0) return absl::OkStatus();
+  RETURN_IF_ERROR(
+      connection_.Execute(absl::StrFormat("PREPARE %s(%s) AS %s", name, parameters, sql)).status());
+  prepared_once_.insert(name);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<PgRows> PgTarget::RunPrepared(const std::string& name) {
   PgResultPtr result(PQexecPrepared(connection_.raw(), name.c_str(), binder_.size(),
                                     binder_.Pointers(), nullptr, nullptr, 0));
@@ -402,72 +400,6 @@ absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
             .status());
   }
   return absl::OkStatus();
-}
-
-absl::Status PgTarget::Advance(const std::vector<SourceProgress>& sources) {
-  std::vector<std::string> rows;
-  std::vector<std::string> clocks;
-  for (const SourceProgress& source : sources) {
-    for (const RelationClock& clock : source.clocks) {
-      clocks.push_back(absl::StrFormat("(%s, %s, %d)", SqlLiteral(source.source),
-                                       SqlLiteral(clock.relation), clock.hlc.value));
-    }
-    rows.push_back(absl::StrFormat(
-        "(%s, %d::bigint, '%s'::pg_lsn, %d::bigint, '%s'::pg_lsn, %d::bigint, %s, %d::bigint, %s, "
-        "%s::timestamptz, %d::bigint, %d::bigint)",
-        SqlLiteral(source.source), source.old_epoch, source.old_position.ToString(), source.epoch,
-        source.position.ToString(), source.hlc.value, SqlLiteral(source.stream_created),
-        source.sequence, SqlLiteral(source.origin),
-        source.commit_us == 0 ? "NULL" : "'" + FormatRfc3339(source.commit_us) + "'",
-        source.transactions, source.changes));
-  }
-  std::string sql;
-  if (!clocks.empty()) {
-    sql = absl::StrFormat(
-        "INSERT INTO pmoves_sync.source_clock AS c (source, relation, hlc) VALUES %s ON CONFLICT "
-        "(source, relation) DO UPDATE SET hlc = GREATEST(c.hlc, EXCLUDED.hlc); ",
-        absl::StrJoin(clocks, ", "));
-  }
-  sql += absl::StrFormat(
-      "UPDATE pmoves_sync.source_position p SET epoch = s.epoch, position = s.position, hlc = "
-      "GREATEST(p.hlc, s.hlc), stream_created = "
-      "s.created, stream_sequence = s.sequence, origin = s.origin, last_commit_at = "
-      "COALESCE(s.committed, p.last_commit_at), applied_at = "
-      "clock_timestamp(), transactions = p.transactions + s.transactions, changes = p.changes + "
-      "s.changes FROM (VALUES %s) AS s(source, "
-      "old_epoch, old_position, epoch, position, hlc, created, sequence, origin, committed, "
-      "transactions, changes) WHERE p.source = s.source "
-      "AND p.epoch = s.old_epoch AND p.position = s.old_position",
-      absl::StrJoin(rows, ", "));
-  std::vector<std::string> lowest;
-  for (const auto& [table, version] : lowest_) {
-    lowest.push_back(absl::StrFormat("(%s, %d::bigint)", SqlLiteral(table->Name()), version.value));
-  }
-  if (!lowest.empty()) {
-    sql += absl::StrFormat(" AND NOT EXISTS (%s)", BelowHorizon(absl::StrJoin(lowest, ", ")));
-  }
-  ASSIGN_OR_RETURN(const PgRows updated, connection_.Execute(sql));
-  if (updated.affected() == static_cast<int64_t>(sources.size())) return absl::OkStatus();
-  return WhyNotAdvanced(absl::StrJoin(lowest, ", "));
-}
-
-absl::Status PgTarget::WhyNotAdvanced(const std::string& lowest) {
-  if (!lowest.empty()) {
-    ASSIGN_OR_RETURN(const PgRows below, connection_.Execute(BelowHorizon(lowest)));
-    for (int i = 0; i < below.size(); ++i) horizons_[below.String(i, 0)] = Hlc{below.Int(i, 1)};
-    if (below.size() > 0) {
-      absl::Status status = absl::AbortedError(absl::StrFormat(
-          "changes of %s are older than deletes that are forgotten there", below.Text(0, 0)));
-      status.SetPayload(kTooLatePayload, absl::Cord("1"));
-      return status;
-    }
-  }
-  return absl::AbortedError(
-      "fenced: the position of a source is not where this worker left it; another one applies it");
-}
-
-bool IsTooLate(const absl::Status& status) {
-  return status.GetPayload(kTooLatePayload).has_value();
 }
 
 }  // namespace pmoves

@@ -13,6 +13,14 @@
 namespace pmoves {
 namespace {
 
+// Of the tables of an array, in its order: may one of its rows be buried, has more than one source
+// ever written it.
+constexpr const char kFacts[] =
+    "SELECT EXISTS (SELECT 1 FROM pmoves_sync.tombstone t WHERE t.relation = r.name) OR EXISTS "
+    "(SELECT 1 FROM pmoves_sync.truncate_floor f WHERE f.relation = r.name), (SELECT count(*) > 1 "
+    "FROM pmoves_sync.table_source s WHERE s.relation = r.name) FROM unnest($1) WITH ORDINALITY "
+    "AS r(name, place) ORDER BY r.place";
+
 // A row that is computed from registers must see those of every other worker.
 bool NeedsExclusive(const Change& change) {
   return (change.kind != ChangeKind::kWhole && change.kind != ChangeKind::kPartial) ||
@@ -20,6 +28,15 @@ bool NeedsExclusive(const Change& change) {
 }
 
 }  // namespace
+
+absl::Status PgTarget::PrepareFacts() {
+  constexpr const char kTable[] = "integer, integer";
+  RETURN_IF_ERROR(
+      PrepareOnce("pmoves_lock", kTable, "SELECT pg_catalog.pg_advisory_xact_lock($1, $2)"));
+  RETURN_IF_ERROR(PrepareOnce("pmoves_lock_shared", kTable,
+                              "SELECT pg_catalog.pg_advisory_xact_lock_shared($1, $2)"));
+  return PrepareOnce("pmoves_facts", "text[]", kFacts);
+}
 
 // One lock per table, in the order of their oids so that two workers cannot wait for one another.
 // The first change of a source to a table takes it exclusively: whoever shares the lock can rely on
@@ -42,38 +59,34 @@ absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end
       want.new_writers.insert(*change.source);
     }
   }
-  std::vector<std::string> calls;
+  std::string sql;
   std::vector<std::string> writers;
-  std::vector<std::string> facts;
+  std::vector<std::string> relations;
   for (const auto& [oid, want] : wanted) {
     const std::string relation = SqlLiteral(want.table->Name());
     for (const std::string& source : want.new_writers)
       writers.push_back(absl::StrFormat("(%s, %s)", relation, SqlLiteral(source)));
-    facts.push_back(absl::StrFormat(
-        "%s, (SELECT count(*) > 1 FROM pmoves_sync.table_source WHERE relation = %s)",
-        HasTombstones(*want.table), relation));
+    relations.push_back(relation);
     auto held = locks_.find(oid);
     if (held != locks_.end() && (held->second || !want.exclusive)) continue;
-    calls.push_back(absl::StrFormat("pg_catalog.pg_advisory_xact_lock%s(%d, %d)",
-                                    want.exclusive ? "" : "_shared", kTableLockClass,
-                                    static_cast<int32_t>(oid)));
+    sql += absl::StrFormat("EXECUTE pmoves_lock%s(%d, %d); ", want.exclusive ? "" : "_shared",
+                           kTableLockClass, static_cast<int32_t>(oid));
     locks_[oid] = want.exclusive;
   }
   // One round trip; each statement sees what was committed before it began.
-  std::string sql;
-  if (!calls.empty()) sql = absl::StrFormat("SELECT %s; ", absl::StrJoin(calls, ", "));
   if (!writers.empty()) {
     sql += absl::StrFormat(
         "INSERT INTO pmoves_sync.table_source (relation, source) VALUES %s ON CONFLICT DO "
         "NOTHING; ",
         absl::StrJoin(writers, ", "));
   }
-  sql += absl::StrFormat("SELECT %s", absl::StrJoin(facts, ", "));
+  RETURN_IF_ERROR(PrepareFacts());
+  sql += absl::StrFormat("EXECUTE pmoves_facts(ARRAY[%s])", absl::StrJoin(relations, ", "));
   ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(sql));
-  int column = 0;
+  int row = 0;
   for (const auto& [oid, want] : wanted) {
-    facts_[oid] = {rows.Bool(0, column), rows.Bool(0, column + 1)};
-    column += 2;
+    facts_[oid] = {rows.Bool(row, 0), rows.Bool(row, 1)};
+    ++row;
   }
   return absl::OkStatus();
 }

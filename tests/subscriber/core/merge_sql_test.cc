@@ -57,7 +57,6 @@ std::string AllStatements() {
   text("jobs: upsert from stage", UpsertFromStage(jobs, all, "pmoves_stage_1", Tombstones::kSome));
   text("jobs: upsert from stage, no tombstones",
        UpsertFromStage(jobs, all, "pmoves_stage_1", Tombstones::kNone));
-  text("jobs: has tombstones", HasTombstones(jobs));
   text("jobs: delete from stage", DeleteFromStage(jobs, key, "pmoves_stage_2"));
   text("jobs: log before upsert from stage",
        LogBeforeStage(jobs, all, "pmoves_stage_1", false, true));
@@ -74,7 +73,6 @@ std::string AllStatements() {
   emptied.policy.truncate = TruncatePolicy::kAll;
   const Shape& emptied_all = emptied.Intern({0, 1, 2});
   row("truncate takes all: truncate", TruncateAll(emptied));
-  text("truncate takes all: has tombstones", HasTombstones(emptied));
   text("truncate takes all: upsert from stage",
        UpsertFromStage(emptied, emptied_all, "pmoves_stage_6", Tombstones::kSome));
   row("truncate takes all: upsert row", UpsertRow(emptied, emptied_all));
