@@ -26,4 +26,16 @@ std::string JsonObject(const std::vector<std::string>& pairs) {
   return absl::StrJoin(objects, " || ");
 }
 
+std::string TextObject(const std::vector<TextPair>& pairs) {
+  if (pairs.empty()) return "'{}'::jsonb";
+  std::vector<std::string> names;
+  std::vector<std::string> values;
+  for (const TextPair& pair : pairs) {
+    names.push_back(SqlLiteral(pair.name));
+    values.push_back(pair.value + "::text");
+  }
+  return absl::StrFormat("jsonb_object(ARRAY[%s], ARRAY[%s])", absl::StrJoin(names, ", "),
+                         absl::StrJoin(values, ", "));
+}
+
 }  // namespace pmoves

@@ -1,4 +1,5 @@
-// JsonObject: jsonb_build_object over any number of pairs.
+// JsonObject: jsonb_build_object over any number of pairs. TextObject: the same of texts, at half
+// the price.
 //
 // In the flow:  register_sql, conflict_log_sql -> json_sql
 // Thread: any. Pure.
@@ -16,6 +17,13 @@ std::string JsonPair(std::string_view name, std::string_view value);
 // An expression of type jsonb. A function of Postgres takes at most 100 arguments: more pairs make
 // several objects, joined.
 std::string JsonObject(const std::vector<std::string>& pairs);
+
+// Columns as an image: an object of texts. `values` are expressions of any type, each made text.
+struct TextPair {
+  std::string name;
+  std::string value;
+};
+std::string TextObject(const std::vector<TextPair>& pairs);
 
 }  // namespace pmoves
 

@@ -140,7 +140,7 @@ struct RowParts {
   std::vector<std::string> stored;  // as text, of t
   std::vector<std::string> wanted;  // as text, of EXCLUDED
   std::vector<std::string> key;
-  std::vector<std::string> image;  // pairs of r's columns
+  std::vector<TextPair> image;  // of r's columns
   bool overriding = false;
 
   void Add(const std::string& name, const std::string& value, bool settable) {
@@ -172,8 +172,7 @@ RowParts PartsOf(const TargetTable& table, Picks* picks) {
                      "CASE WHEN %s THEN (%s)::%s WHEN old._source IS NOT NULL THEN "
                      "old.%s ELSE %s END",
                      picked.present, picked.text, column.type, name, otherwise);
-    parts.image.push_back(
-        JsonPair(column.name, absl::StrFormat("r.v%d::text", parts.values.size())));
+    parts.image.push_back({column.name, absl::StrFormat("r.v%d", parts.values.size())});
     parts.Add(name, value, !column.identity_always);
   }
   parts.Add("_source", "p.winner", true);
@@ -205,11 +204,12 @@ std::string RowsToBe(const TargetTable& table, int limit) {
   Picks picks(table);
   const RowParts parts = PartsOf(table, &picks);
   return absl::StrFormat("%s SELECT %s, r.v%d FROM r WHERE r.alive ORDER BY r.key LIMIT %d",
-                         Computed(table, picks, parts), JsonObject(parts.image),
+                         Computed(table, picks, parts), TextObject(parts.image),
                          parts.values.size() - 3, limit);
 }
 
-// Rows that go do so before others are written: those may take over what is unique.
+// Rows that go do so before others are written: those may take over what is unique. A row that
+// changes mostly gets another version: that is seen before all columns are compared.
 std::string Recompute(const TargetTable& table) {
   Picks picks(table);
   const RowParts parts = PartsOf(table, &picks);
@@ -220,13 +220,14 @@ std::string Recompute(const TargetTable& table) {
   if (table.policy.log != ConflictLog::kOff) {
     log = absl::StrFormat(
         ", log AS (%s RETURNING type, resolution)",
-        LogOfRecompute(table, JsonObject(parts.image), KeyMatches(table, "old", "r")));
+        LogOfRecompute(table, TextObject(parts.image), KeyMatches(table, "old", "r")));
     report = "SELECT type, resolution, count(*) FROM log GROUP BY type, resolution";
   }
   return absl::StrFormat(
       "%s, gone AS (DELETE FROM %s t USING r WHERE NOT r.alive AND %s RETURNING 1)%s, written AS "
       "(INSERT INTO %s AS t (%s)%s SELECT %s FROM r WHERE r.alive AND (SELECT count(*) FROM gone) "
-      ">= 0 ON CONFLICT (%s) DO UPDATE SET %s WHERE ROW(%s) IS DISTINCT FROM ROW(%s)) %s",
+      ">= 0 ON CONFLICT (%s) DO UPDATE SET %s WHERE t._sync_version <> EXCLUDED._sync_version OR "
+      "ROW(%s) IS DISTINCT FROM ROW(%s)) %s",
       Computed(table, picks, parts), SqlTable(table), KeyMatches(table, "t", "r"), log,
       SqlTable(table), absl::StrJoin(parts.names, ", "),
       parts.overriding ? " OVERRIDING SYSTEM VALUE" : "", absl::StrJoin(results, ", "),

@@ -11,21 +11,6 @@
 #include "subscriber/core/rule_sql.h"
 
 namespace pmoves {
-namespace {
-
-// The columns of a shape as an image.
-std::string ImageOf(const TargetTable& table, const Shape& shape, const std::string& alias) {
-  std::vector<std::string> pairs;
-  for (int written : shape.written) {
-    const TargetColumn& column =
-        table.columns[static_cast<size_t>(shape.columns[static_cast<size_t>(written)])];
-    pairs.push_back(
-        JsonPair(column.name, absl::StrFormat("%s.%s::text", alias, SqlIdentifier(column.name))));
-  }
-  return JsonObject(pairs);
-}
-
-}  // namespace
 
 std::string FirstVersions(const TablePlan& plan, const std::string& image,
                           const std::string& version) {
@@ -188,7 +173,7 @@ std::string CreateTouched() {
 
 std::string RegisterFromStage(const TargetTable& table, const Shape& shape,
                               const std::string& stage) {
-  return Report(table, TombstoneKey(table, "s"), ImageOf(table, shape, "s"),
+  return Report(table, TombstoneKey(table, "s"), RowImage(table, shape, "s"),
                 StageRow(table, shape, stage));
 }
 
@@ -200,7 +185,7 @@ std::string RegisterDeleteFromStage(const TargetTable& table, const Shape& shape
 RowStatement RegisterRow(const TargetTable& table, const Shape& shape) {
   RowStatement statement;
   const std::string row = ParameterRow(table, shape, &statement.parameter_types);
-  statement.sql = Report(table, TombstoneKey(table, "s"), ImageOf(table, shape, "s"), row);
+  statement.sql = Report(table, TombstoneKey(table, "s"), RowImage(table, shape, "s"), row);
   return statement;
 }
 
@@ -226,7 +211,7 @@ RowStatement RegisterPartial(const TargetTable& table, const Shape& shape) {
           "g.deleted AND g.version < n.version",
           image, NextVersions(plan, image, "n.version"),
           NextPeaks(plan, absl::StrFormat("(%s)", FirstPeaks(plan, image, "n.version"))),
-          TombstoneKey(table, "s"), ImageOf(table, shape, "s"), row, SqlLiteral(table.Name())));
+          TombstoneKey(table, "s"), RowImage(table, shape, "s"), row, SqlLiteral(table.Name())));
   return statement;
 }
 
@@ -239,7 +224,7 @@ RowStatement RegisterMove(const TargetTable& table, const Shape& shape) {
       "AND o.key = (SELECT %s FROM (SELECT %s) k) AND o.source = s._source AND NOT o.deleted) s",
       row, SqlLiteral(table.Name()), TombstoneKey(table, "k"), old_key);
   statement.sql = Report(table, TombstoneKey(table, "s"),
-                         absl::StrFormat("s.old_image || %s", ImageOf(table, shape, "s")), from);
+                         absl::StrFormat("s.old_image || %s", RowImage(table, shape, "s")), from);
   return statement;
 }
 

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "subscriber/core/json_sql.h"
 #include "subscriber/core/rule_sql.h"
 #include "subscriber/core/unique_sql.h"
 
@@ -128,8 +129,14 @@ TEST(RegisterSqlTest, EveryRuleStandsAtItsPlace) {
     EXPECT_EQ(static_cast<size_t>(AllRules()[i].kind), i) << AllRules()[i].name;
 }
 
-// A table of more columns than a function of Postgres takes arguments.
-TEST(RegisterSqlTest, ImagesOfWideTablesAreMadeInPieces) {
+int Count(const std::string& text, const std::string& what) {
+  int count = 0;
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
+// A table of more columns than a function of Postgres takes arguments: an image is made of arrays.
+TEST(RegisterSqlTest, ImagesOfWideTablesAreMadeOfArrays) {
   TargetTable wide = With(RuleKind::kFirstWriteWins, {});
   std::vector<int> columns = {0};
   for (int i = 0; i < 120; ++i) {
@@ -137,13 +144,13 @@ TEST(RegisterSqlTest, ImagesOfWideTablesAreMadeInPieces) {
     wide.columns.push_back({.name = "c" + std::to_string(i), .type = "text", .type_oid = 25});
   }
   const std::string sql = RegisterRow(wide, wide.Intern(columns)).sql;
-  size_t begin = 0;
-  int objects = 0;
-  while ((begin = sql.find("jsonb_build_object(", begin)) != std::string::npos) {
-    ++objects;
-    begin += 1;
-  }
-  EXPECT_EQ(objects, 3);
+  EXPECT_EQ(Count(sql, "jsonb_build_object("), 0);
+  EXPECT_EQ(Count(sql, "jsonb_object("), 1);
+}
+
+TEST(RegisterSqlTest, ObjectsOfManyPairsAreMadeInPieces) {
+  const std::vector<std::string> pairs(120, JsonPair("name", "1"));
+  EXPECT_EQ(Count(JsonObject(pairs), "jsonb_build_object("), 3);
 }
 
 }  // namespace
