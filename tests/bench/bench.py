@@ -18,6 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "tests")]
 
 # pylint: disable=wrong-import-position
+import apply  # noqa: E402
 import report  # noqa: E402
 import workloads  # noqa: E402
 from harness import NatsServer, Postgres, Scratch  # noqa: E402
@@ -36,6 +37,8 @@ SETTINGS = {
 
 
 class Bench:
+    """Native and ours between the same two clusters."""
+
     def __init__(self, scratch, say):
         self.say = say
         self.edge = Postgres(scratch, "edge", settings=SETTINGS).start()
@@ -47,6 +50,12 @@ class Bench:
         self.results = {}
         self._round = 0
         self._ticks = 1
+
+    def close(self):
+        """The servers of one set of scenarios must not work beside the next."""
+        self.nats.kill9()
+        for db in (self.edge, self.centre):
+            db.kill9()
 
     def prepare(self):
         self.edge.execute(f"CREATE DATABASE {EDGE_DATABASE}")
@@ -100,7 +109,7 @@ class Bench:
     def _check_equal(self):
         """A fast system that loses rows is not fast."""
         prints = {}
-        for database, side in ((EDGE_DATABASE, self.edge), (self.native.database, self.centre), (self.ours.database, self.centre)):
+        for database, side in ((EDGE_DATABASE, self.edge), *((system.database, self.centre) for system in self.systems)):
             with side.cursor(dbname=database) as cursor:
                 prints[database] = workloads.fingerprint(cursor)
         if len(set(prints.values())) != 1:
@@ -160,33 +169,68 @@ class Bench:
         return {"bulk": float(bulk) / sample_rows, "single": float(both - bulk) / sample_rows}
 
 
-def machine(bench):
+def machine(postgres, nats):
     revision = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     with open("/proc/cpuinfo", encoding="utf-8") as info:
         model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), platform.machine())
-    with bench.nats.client() as client:
-        nats = client.info["version"]
-    return {"cpu": model, "cores": os.cpu_count(), "postgres": bench.edge.value("SHOW server_version"), "nats_server": nats,
+    with nats.client() as client:
+        version = client.info["version"]
+    return {"cpu": model, "cores": os.cpu_count(), "postgres": postgres.value("SHOW server_version"), "nats_server": version,
             "revision": revision or "not committed", "settings": SETTINGS, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="tests/bench/run")
     parser.add_argument("--scenario", default="a,b,c,d")
-    parser.add_argument("--rows", type=int, default=300_000, help="rows of a; b has rows/7.5 transactions, d has rows/0.3")
-    parser.add_argument("--rounds", type=int, default=3, help="how often a and b are repeated; c is split into as many turns; d runs once")
+    parser.add_argument("--rows", type=int, default=300_000, help="rows of a and f; b has rows/7.5 transactions, d has rows/0.3, e has rows/5 changes")
+    parser.add_argument("--rounds", type=int, default=3, help="how often a, b, e and f are repeated; c is split into as many turns; d runs once")
     parser.add_argument("--seconds", type=float, default=TICK_SECONDS, help="of c, for each system")
+    parser.add_argument("--against", metavar="DIR", help="another build directory, measured beside this one in f")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--build-dir", default=os.path.join(ROOT, "build", "release"))
     parsed = parser.parse_args(arguments)
     parsed.scenario = [name.strip() for name in parsed.scenario.split(",") if name.strip()]
-    if not parsed.scenario or set(parsed.scenario) - set("abcd"):
-        parser.error("--scenario: some of a,b,c,d, separated by commas")
+    if not parsed.scenario or set(parsed.scenario) - set("abcdef"):
+        parser.error("--scenario: some of a,b,c,d,e,f, separated by commas")
     if parsed.rows < ROWS_EACH or parsed.rows % ROWS_EACH:
         parser.error(f"--rows: a multiple of {ROWS_EACH}")
     if not 1 <= parsed.rounds <= 20:
         parser.error("--rounds: 1 to 20")
+    if parsed.against:
+        parsed.against = os.path.abspath(parsed.against)
     return parsed
+
+
+def run_pairs(scratch, arguments, say):
+    """Scenarios a to d. Returns (their summary, machine)."""
+    bench = Bench(scratch, say)
+    bench.prepare()
+    for name in arguments.scenario:
+        if name == "a":
+            bench.scenario_a(arguments.rows, arguments.rounds)
+        elif name == "b":
+            bench.scenario_b(int(arguments.rows / 7.5), arguments.rounds)
+        elif name == "c":
+            bench.scenario_c(arguments.seconds, arguments.rounds)
+        elif name == "d":
+            bench.scenario_d(int(arguments.rows / 0.3), 1)
+    wire = bench.native_wire_bytes()
+    found = report.summarise(bench.results, wire), machine(bench.centre, bench.nats)
+    bench.close()
+    return found
+
+
+def run_alone(scratch, arguments, say):
+    """Scenarios e and f. Returns (their summary, machine)."""
+    area = scratch.area()
+    postgres = Postgres(area, "centre", settings=SETTINGS).start()
+    nats = NatsServer(area, max_file="16GB").start()
+    found = {}
+    if "e" in arguments.scenario:
+        found["e"] = apply.scenario_e(area, postgres, nats, arguments.rows // 5, arguments.rounds, say)
+    if "f" in arguments.scenario:
+        found["f"] = apply.scenario_f(area, postgres, nats, arguments.rows, arguments.rounds, arguments.against, say)
+    return report.summarise_alone(found), machine(postgres, nats)
 
 
 def main():
@@ -198,20 +242,11 @@ def main():
 
     scratch = Scratch()
     try:
-        bench = Bench(scratch, say)
-        bench.prepare()
-        for name in arguments.scenario:
-            if name == "a":
-                bench.scenario_a(arguments.rows, arguments.rounds)
-            elif name == "b":
-                bench.scenario_b(int(arguments.rows / 7.5), arguments.rounds)
-            elif name == "c":
-                bench.scenario_c(arguments.seconds, arguments.rounds)
-            else:
-                bench.scenario_d(int(arguments.rows / 0.3), 1)
-        wire = bench.native_wire_bytes()
-        summary = report.summarise(bench.results, wire)
-        summary["machine"] = machine(bench)
+        summary = {"scenarios": {}}
+        for scenarios, run in (("abcd", run_pairs), ("ef", run_alone)):
+            if set(arguments.scenario) & set(scenarios):
+                found, summary["machine"] = run(scratch, arguments, say)
+                summary["scenarios"].update(found)
         print(report.text(summary))
         if arguments.json:
             with open(arguments.json, "w", encoding="utf-8") as out:

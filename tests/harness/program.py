@@ -63,6 +63,7 @@ class Program:
     """One process of one of our programs. Configuration is a dict; configure() changes it for the next start."""
 
     binary = ""   # below the build directory
+    build = None  # which: None is build_dir()
 
     def __init__(self, scratch, name, config, env=None):
         self.scratch = scratch
@@ -83,7 +84,7 @@ class Program:
             file.write(to_yaml(self.config) + "\n")
 
     def path(self):
-        path = os.path.join(build_dir(), self.binary)
+        path = os.path.join(self.build or build_dir(), self.binary)
         if not os.access(path, os.X_OK):
             raise RuntimeError(f"{path} is not built")
         return path
