@@ -14,7 +14,6 @@
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/conflict_log.h"
 #include "subscriber/io/pg_target.h"
-#include "subscriber/io/rule_adoption.h"
 
 namespace pmoves {
 namespace {
@@ -57,7 +56,6 @@ bool Coordinator::EnsureConnection(absl::Time now) {
                  .status();
   }
   if (status.ok()) status = SetReplicationRole(*connection_, config_);
-  if (status.ok()) status = AdoptRules(*connection_, config_.tables);
   if (!status.ok()) {
     connection_.reset();
     connect_at_ = now + backoff_.Next();

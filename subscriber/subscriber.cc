@@ -18,15 +18,20 @@
 #include "common/io/jetstream.h"
 #include "common/io/log.h"
 #include "common/io/nats_client.h"
+#include "common/io/pg_connection.h"
 #include "proto/message_codec.h"
 #include "proto/subject.h"
 #include "subscriber/coordinator.h"
 #include "subscriber/io/jetstream_source.h"
+#include "subscriber/io/pg_target.h"
 #include "subscriber/io/refetch_asker.h"
+#include "subscriber/io/table_rules.h"
 #include "subscriber/worker.h"
 
 namespace pmoves {
 namespace {
+
+constexpr absl::Duration kLookAtRules = absl::Seconds(10);
 
 // An event that threads set and the main loop waits for.
 class WakeEvent {
@@ -103,7 +108,46 @@ int Subscriber::Run() {
   return 0;
 }
 
+absl::Status Subscriber::CarryOutRules() {
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<PgConnection> connection,
+      PgConnection::Connect(TargetSessionOptions(config_, "pmoves-sync-subscriber rules")));
+  RETURN_IF_ERROR(SetReplicationRole(*connection, config_));
+  TableRules::Ports ports;
+  ports.stopping = [this] {
+    Turned();
+    systemd_.Watchdog();
+    return stop_.requested();
+  };
+  ports.tell = [](const TargetTable& table, const std::string& what) {
+    LogInfo("table.rule", what, {{"table", table.Name()}});
+  };
+  const auto left_out = TableRules(*connection, config_).CarryOut(ports);
+  const std::string state = SqlStateOf(left_out.status());
+  if (state == "42P01" || state == "42703" || state == "3F000") {
+    return absl::FailedPreconditionError(
+        "schema pmoves_sync of the centre is missing or of an older version; run "
+        "`pmoves-sync-subscriber init`");
+  }
+  RETURN_IF_ERROR(left_out.status());
+  rules_carried_out_ = *left_out == 0;
+  look_at_rules_ = Now() + kLookAtRules;
+  return absl::OkStatus();
+}
+
+// A table that was left out may have been made or mended since: a new session comes then.
+bool Subscriber::RulesAreDue() {
+  if (rules_carried_out_ || Now() < look_at_rules_) return false;
+  look_at_rules_ = Now() + kLookAtRules;
+  auto connection =
+      PgConnection::Connect(TargetSessionOptions(config_, "pmoves-sync-subscriber rules"));
+  if (!connection.ok()) return false;
+  const auto could = TableRules(**connection, config_).CouldCarryOut();
+  return could.ok() && *could;
+}
+
 absl::Status Subscriber::Session() {
+  if (!rules_carried_out_) RETURN_IF_ERROR(CarryOutRules());
   WakeEvent closed;
   NatsConfig nats_config = config_.nats.connection;
   nats_config.name = "pmoves-sync-subscriber";
@@ -159,13 +203,15 @@ absl::Status Subscriber::Session() {
     last_error_.clear();
   }
   Coordinator coordinator(config_, *nats, jetstream, *asker, fleet_, metrics_, workers);
-  while (!stop_.requested() && !nats->IsClosed()) {
+  bool rules_due = false;
+  while (!stop_.requested() && !nats->IsClosed() && !rules_due) {
     Turned();
     coordinator.Turn(Now());
     target_ready_ = coordinator.connected();
     reader->Tick();
     systemd_.Watchdog();
     WaitForAny(stop_.fd(), closed.fd(), std::min(config_.report_interval, absl::Seconds(1)));
+    rules_due = RulesAreDue();
   }
   coordinator.Finish();
   for (auto& worker : workers) worker->Stop();
@@ -175,7 +221,8 @@ absl::Status Subscriber::Session() {
     routing = false;
   }
   reader.reset();
-  return absl::UnavailableError("the connection to NATS was lost");
+  return absl::UnavailableError(rules_due ? "a table can be merged now: its rule comes first"
+                                          : "the connection to NATS was lost");
 }
 
 std::string Subscriber::NotReady() const {

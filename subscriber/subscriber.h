@@ -39,6 +39,10 @@ class Subscriber {
 
  private:
   absl::Status Session();
+  // Before anything is applied: changed rules of tables (table_rules.h).
+  absl::Status CarryOutRules();
+  // True: one that was left out can be carried out.
+  bool RulesAreDue();
   std::string NotReady() const;
   void Turned() { last_turn_us_ = absl::ToUnixMicros(Now()); }
   static absl::Time Now();
@@ -48,6 +52,8 @@ class Subscriber {
   SystemdNotify systemd_;
   SubscriberMetrics metrics_;
   FleetState fleet_;
+  bool rules_carried_out_ = false;  // of all tables
+  absl::Time look_at_rules_ = absl::InfinitePast();
   std::atomic<int64_t> last_turn_us_{0};
   std::atomic<bool> nats_ready_{false};
   std::atomic<bool> target_ready_{false};

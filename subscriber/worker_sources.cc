@@ -54,6 +54,7 @@ absl::Status Worker::EnsureConnection() {
   backoff_.Reset();
   shared_.metrics.postgres_up.Set(1);
   catalog_ = std::make_unique<TargetCatalog>(*connection_, shared_.config.tables);
+  catalog_->RequireRules();
   target_ = std::make_unique<PgTarget>(*connection_);
   catalog_generation_ = 0;
   decoder_ = RowDecoder();

@@ -29,20 +29,6 @@ std::string SameKey(const TargetTable& table, const std::string& row) {
   return absl::StrJoin(terms, " AND ");
 }
 
-// t."id" = (k.key::jsonb->>0)::uuid AND ...
-std::string KeyOfTouched(const TargetTable& table) {
-  std::vector<std::string> terms;
-  int position = 0;
-  if (table.key_has_source)
-    terms.push_back(absl::StrFormat("t._source = (k.key::jsonb->>%d)", position++));
-  for (int index : table.key) {
-    const TargetColumn& column = table.columns[static_cast<size_t>(index)];
-    terms.push_back(absl::StrFormat("t.%s = (k.key::jsonb->>%d)::%s", SqlIdentifier(column.name),
-                                    position++, column.type));
-  }
-  return absl::StrJoin(terms, " AND ");
-}
-
 // The tombstone of `key`, and what a truncate of all rows left, as (version, source).
 std::string Burials(const TargetTable& table, const std::string& key) {
   const std::string relation = SqlLiteral(table.Name());
@@ -241,8 +227,8 @@ std::string SettleBuried(const TargetTable& table) {
       "DELETE FROM %s t USING pg_temp.pmoves_touched k WHERE k.relation = %s AND %s AND %s; DELETE "
       "FROM %s t WHERE EXISTS (SELECT 1 FROM pg_temp.pmoves_touched k WHERE k.relation = %s AND "
       "k.key IS NULL) AND %s",
-      SqlTable(table), relation, KeyOfTouched(table), Buried(table, "k.key"), SqlTable(table),
-      relation, Buried(table, TombstoneKey(table, "t")));
+      SqlTable(table), relation, KeyFromText(table, "t", "k"), Buried(table, "k.key"),
+      SqlTable(table), relation, Buried(table, TombstoneKey(table, "t")));
 }
 
 }  // namespace pmoves

@@ -19,6 +19,12 @@ std::string Kept(const std::string& image) {
       image, image);
 }
 
+// Values of the columns rule and rule_version.
+std::string RuleOf(const TargetTable& table) {
+  return absl::StrFormat("%s, (SELECT version FROM pmoves_sync.table_rule WHERE relation = %s)",
+                         SqlLiteral(InfoOf(table.policy.row.kind).name), SqlLiteral(table.Name()));
+}
+
 const char* TypeOf(const TargetTable& table, bool fresh) {
   if (!fresh) return "update_origin_differs";
   return table.policy.identity == Identity::kUndeclared ? "pk_collision" : "insert_exists";
@@ -60,15 +66,15 @@ std::string LogBefore(const TargetTable& table, const Shape& shape, const std::s
   return absl::StrFormat(
       "WITH log AS (INSERT INTO pmoves_sync.conflict_log (type, resolution, lossy, schema_name, "
       "table_name, key, remote_source, remote_version, remote_committed_at, remote_row, "
-      "local_source, local_version, local_row, applied_row, rule) SELECT %s, CASE WHEN m.wins AND "
+      "local_source, local_version, local_row, applied_row, rule, rule_version) SELECT %s, CASE "
+      "WHEN m.wins AND "
       "m.buried_by IS NULL THEN 'apply_remote' ELSE 'keep_local' END, m.lossy, %s, %s, "
       "m.key::jsonb, m._source, m._sync_version, m._source_updated_at, %s, "
       "COALESCE(m.local_source, rtrim(m.buried_by)), m.local_version, %s, %s, %s FROM (SELECT m.*, "
       "%s AS lossy, %s AS shown FROM (%s) m OFFSET 0) m%s RETURNING type, resolution) %s",
       type, SqlLiteral(table.schema), SqlLiteral(table.table), Kept("m.remote"), Kept("m.local"),
-      Kept("m.shown"), SqlLiteral(InfoOf(table.policy.row.kind).name), lossy, shown,
-      Met(table, image, from), table.policy.log == ConflictLog::kLossy ? " WHERE m.lossy" : "",
-      kReport);
+      Kept("m.shown"), RuleOf(table), lossy, shown, Met(table, image, from),
+      table.policy.log == ConflictLog::kLossy ? " WHERE m.lossy" : "", kReport);
 }
 
 }  // namespace
@@ -124,7 +130,8 @@ std::string LogOfRecompute(const TargetTable& table, const std::string& new_imag
   return absl::StrFormat(
       "INSERT INTO pmoves_sync.conflict_log (type, resolution, lossy, state, schema_name, "
       "table_name, key, remote_source, remote_version, remote_committed_at, remote_row, "
-      "local_source, local_version, local_row, applied_row, rule) SELECT CASE WHEN j.deleted AND "
+      "local_source, local_version, local_row, applied_row, rule, rule_version) SELECT CASE WHEN "
+      "j.deleted AND "
       "j.alive THEN 'delete_recently_updated' WHEN j.deleted THEN 'delete_origin_differs' WHEN "
       "j.fresh AND NOT j.alive THEN 'insert_deleted' WHEN NOT j.alive THEN 'update_deleted' WHEN "
       "j.fresh THEN 'insert_exists' ELSE 'update_origin_differs' END, CASE WHEN j.deleted = "
@@ -135,9 +142,8 @@ std::string LogOfRecompute(const TargetTable& table, const std::string& new_imag
       "j.local_source, j.local_version, %s, %s, %s FROM (SELECT i.*, COALESCE(%s, false) AS lossy "
       "FROM (%s) i OFFSET 0) j%s",
       table.policy.row.kind == RuleKind::kManual ? "'open'" : "'logged'", SqlLiteral(table.schema),
-      SqlLiteral(table.table), Kept("j.remote"), Kept("j.local"), Kept("j.shown"),
-      SqlLiteral(InfoOf(table.policy.row.kind).name), lossy, images,
-      table.policy.log == ConflictLog::kLossy ? " WHERE j.lossy" : "");
+      SqlLiteral(table.table), Kept("j.remote"), Kept("j.local"), Kept("j.shown"), RuleOf(table),
+      lossy, images, table.policy.log == ConflictLog::kLossy ? " WHERE j.lossy" : "");
 }
 
 }  // namespace pmoves

@@ -163,6 +163,20 @@ std::string TombstoneKey(const TargetTable& table, const std::string& alias) {
   return absl::StrFormat("jsonb_build_array(%s)::text", absl::StrJoin(parts, ", "));
 }
 
+std::string KeyFromText(const TargetTable& table, const std::string& alias,
+                        const std::string& keys) {
+  std::vector<std::string> terms;
+  int position = 0;
+  if (table.key_has_source)
+    terms.push_back(absl::StrFormat("%s._source = (%s.key::jsonb->>%d)", alias, keys, position++));
+  for (int index : table.key) {
+    const TargetColumn& column = table.columns[static_cast<size_t>(index)];
+    terms.push_back(absl::StrFormat("%s.%s = (%s.key::jsonb->>%d)::%s", alias,
+                                    SqlIdentifier(column.name), keys, position++, column.type));
+  }
+  return absl::StrJoin(terms, " AND ");
+}
+
 std::string ParameterRow(const TargetTable& table, const Shape& shape,
                          std::vector<uint32_t>* types) {
   std::vector<std::string> items;

@@ -59,6 +59,10 @@ std::string SqlTable(const TargetTable& table);
 // and the key columns in canonical form.
 std::string TombstoneKey(const TargetTable& table, const std::string& alias);
 
+// alias."id" = (keys.key::jsonb->>0)::uuid AND ...: the row of such a text.
+std::string KeyFromText(const TargetTable& table, const std::string& alias,
+                        const std::string& keys);
+
 // Temporary table for rows of a shape: the written columns as c0.., then source, committed,
 // version. Emptied at commit.
 std::string CreateStage(const TargetTable& table, const Shape& shape, const std::string& stage);

@@ -268,19 +268,4 @@ RowStatement RegisterTruncate(const TargetTable& table) {
   return statement;
 }
 
-std::string AdoptRows(const TargetTable& table) {
-  const TablePlan plan = PlanOf(table);
-  return Touch(
-      table,
-      absl::StrFormat(
-          "INSERT INTO pmoves_sync.register AS g (%s) SELECT %s, n.key, n.source, n.version, "
-          "n.version, n.version, false, n.committed_at, n.image, %s, %s FROM (SELECT %s AS key, "
-          "t._source AS source, t._sync_version AS version, t._source_updated_at AS committed_at, "
-          "%s AS image FROM %s t) n WHERE NOT EXISTS (SELECT 1 FROM pmoves_sync.register r WHERE "
-          "r.relation = %s AND r.key = n.key) ON CONFLICT DO NOTHING",
-          kRegisterColumns, SqlLiteral(table.Name()), FirstVersions(plan, "n.image", "n.version"),
-          FirstPeaks(plan, "n.image", "n.version"), TombstoneKey(table, "t"), RowImage(table, "t"),
-          SqlTable(table), SqlLiteral(table.Name())));
-}
-
 }  // namespace pmoves

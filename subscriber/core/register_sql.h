@@ -61,10 +61,6 @@ std::string Recompute(const TargetTable& table);
 // What Recompute would write, at most `limit` rows: each as an image, and its source.
 std::string RowsToBe(const TargetTable& table, int limit);
 
-// Registers for the rows that were in the table before its policy needed any, under their _source
-// and version; and all their keys as touched.
-std::string AdoptRows(const TargetTable& table);
-
 }  // namespace pmoves
 
 #endif  // PMOVES_SUBSCRIBER_CORE_REGISTER_SQL_H_

@@ -79,14 +79,6 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.truncate_floor (
 );
 COMMENT ON TABLE pmoves_sync.truncate_floor IS 'The newest TRUNCATE of tables whose policy is all: older writes that arrive late stay buried.';
 
-CREATE TABLE IF NOT EXISTS pmoves_sync.table_rule (
-  relation text COLLATE "C" PRIMARY KEY,
-  version bigint NOT NULL,
-  uses_registers boolean NOT NULL,
-  changed_at timestamptz NOT NULL DEFAULT now()
-);
-COMMENT ON TABLE pmoves_sync.table_rule IS 'How each table is merged: by row version or by registers. A change is carried out at the next start.';
-
 CREATE TABLE IF NOT EXISTS pmoves_sync.table_source (
   relation text COLLATE "C" NOT NULL,
   source text COLLATE "C" NOT NULL,
@@ -94,6 +86,17 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.table_source (
   PRIMARY KEY (relation, source)
 );
 COMMENT ON TABLE pmoves_sync.table_source IS 'Who has ever written a table: where it is one source alone, nobody looks for conflicts.';
+
+CREATE TABLE IF NOT EXISTS pmoves_sync.table_rule (
+  relation text COLLATE "C" PRIMARY KEY,
+  version bigint NOT NULL,
+  uses_registers boolean NOT NULL,
+  changed_at timestamptz NOT NULL DEFAULT now()
+);
+-- A table that has no policy yet was recorded by an earlier version: its rows are looked at once.
+ALTER TABLE pmoves_sync.table_rule ADD COLUMN IF NOT EXISTS policy text NOT NULL DEFAULT '',
+  ADD COLUMN IF NOT EXISTS unfinished boolean NOT NULL DEFAULT false;
+COMMENT ON TABLE pmoves_sync.table_rule IS 'The conflict rule that made the rows of a table, with a number that rises at each change. unfinished: a change to another one was begun; the next start ends it.';
 
 CREATE SEQUENCE IF NOT EXISTS pmoves_sync.central_clock CYCLE;
 
@@ -188,7 +191,9 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.conflict_log (
   PRIMARY KEY (detected_at, id)
 ) PARTITION BY RANGE (detected_at);
 CREATE TABLE IF NOT EXISTS pmoves_sync.conflict_log_default PARTITION OF pmoves_sync.conflict_log DEFAULT;
-ALTER TABLE pmoves_sync.conflict_log ADD COLUMN IF NOT EXISTS dead_letter_id bigint;
+ALTER TABLE pmoves_sync.conflict_log ADD COLUMN IF NOT EXISTS dead_letter_id bigint,
+  ADD COLUMN IF NOT EXISTS rule_version bigint;
+COMMENT ON COLUMN pmoves_sync.conflict_log.rule_version IS 'Of table_rule, when the conflict was resolved.';
 COMMENT ON COLUMN pmoves_sync.conflict_log.dead_letter_id IS 'Of resolution set_aside: the change that waits. Settled together with it.';
 CREATE INDEX IF NOT EXISTS conflict_log_dead_letter ON pmoves_sync.conflict_log (dead_letter_id) WHERE state = 'open';
 CREATE INDEX IF NOT EXISTS conflict_log_key ON pmoves_sync.conflict_log (schema_name, table_name, key);

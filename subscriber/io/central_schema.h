@@ -22,6 +22,7 @@ inline constexpr int kSourceLockClass =
 inline constexpr int kInstanceLockClass = 0x706d5302;  // which subscriber processes are alive
 inline constexpr int kTableLockClass =
     0x706d5303;  // inserts beside deletes of one table: number = its oid
+inline constexpr int kRuleLockClass = 0x706d5304;  // who changes the rules of tables: number 0
 
 // Creates what is missing. Returns one line per thing done or found ("created table
 // pmoves_sync.tombstone", "column public.jobs._source: present").

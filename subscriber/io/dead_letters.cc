@@ -172,6 +172,7 @@ absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id, bool asked_for) {
   proto::Body body;
   RETURN_IF_ERROR(reader.Read(&message->body, &body));
   TargetCatalog catalog(connection_, config_.tables);
+  catalog.RequireRules();
   ASSIGN_OR_RETURN(TargetTable* const table, catalog.Find(body.schema, body.table));
   if (!table->Allows(source))
     return absl::InvalidArgumentError(

@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/policy_check.h"
+#include "subscriber/core/policy_text.h"
 #include "subscriber/core/rule_sql.h"
 
 namespace pmoves {
@@ -94,6 +95,7 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
         absl::StrFormat("the configuration of table %s does not fit it: %s", loaded->Name(),
                         absl::StrJoin(misfits, "; ")));
   }
+  if (require_rules_) RETURN_IF_ERROR(CheckRule(*loaded));
   Entry& entry = entries_[name];
   if (entry.table == nullptr || entry.table->oid != loaded->oid ||
       entry.table->columns != loaded->columns || entry.table->key != loaded->key ||
@@ -137,6 +139,19 @@ absl::StatusOr<std::vector<std::string>> TargetCatalog::Misfits(const TargetTabl
         entry.columns.front(), name));
   }
   return misfits;
+}
+
+absl::Status TargetCatalog::CheckRule(const TargetTable& table) {
+  if (!UsesRegisters(table.policy)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const PgRows in_force,
+                   connection_.Execute("SELECT 1 FROM pmoves_sync.table_rule WHERE relation = $1 "
+                                       "AND policy = $2 AND NOT unfinished",
+                                       {PgParam(table.Name()), PgParam(PolicyText(table.policy))}));
+  if (in_force.size() > 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("the rule of table %s is not in force yet; a start of the subscriber "
+                      "carries it out, alone",
+                      table.Name()));
 }
 
 void TargetCatalog::Invalidate() {

@@ -38,6 +38,9 @@ class TargetCatalog {
   // What of its configuration it cannot carry out, one text each: CheckPolicy, and constants that
   // are no values of their column.
   absl::StatusOr<std::vector<std::string>> Misfits(const TargetTable& table);
+  // From now on Find gives no table with registers whose rule is not the one that made its rows
+  // (table_rules.h): kFailedPrecondition.
+  void RequireRules() { require_rules_ = true; }
   // The table is read again at its next use; an unchanged one keeps its identity and so its
   // prepared statements.
   void Invalidate();
@@ -45,8 +48,11 @@ class TargetCatalog {
   int generation() const { return generation_; }
 
  private:
+  absl::Status CheckRule(const TargetTable& table);
+
   PgConnection& connection_;
   const std::vector<TableConfig>& tables_;
+  bool require_rules_ = false;
   struct Entry {
     TargetTable* table = nullptr;
     bool fresh = false;

@@ -3,8 +3,10 @@
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
 #include "subscriber/core/merge_sql.h"
+#include "subscriber/core/policy_text.h"
 #include "subscriber/io/central_triggers.h"
 #include "subscriber/io/pg_catalog.h"
+#include "subscriber/io/table_rules.h"
 #include "subscriber/io/unique_indexes.h"
 
 namespace pmoves {
@@ -35,6 +37,36 @@ void CheckFit(TargetCatalog& catalog, const TargetTable& table, std::vector<Chec
   if (!misfits->empty()) return;
   lines->push_back(
       {Grade::kPass, absl::StrFormat("table %s fits its configuration", table.Name()), ""});
+}
+
+void CheckRule(PgConnection& connection, const SubscriberConfig& config, const TableConfig& table,
+               std::vector<CheckLine>* lines) {
+  const std::string name = table.schema + "." + table.table;
+  const auto state = TableRules(connection, config).Look(table);
+  if (!state.ok()) {
+    lines->push_back({Grade::kFail,
+                      absl::StrFormat("rule of %s: %s", name, MessageOf(state.status())),
+                      "pmoves-sync-subscriber init"});
+    return;
+  }
+  const std::string policy = PolicyText(table.policy);
+  if (state->change == RuleChange::kNone) {
+    lines->push_back({Grade::kPass,
+                      absl::StrFormat("%s is under rule %d, since %s: %s", name,
+                                      state->recorded->version, state->changed_at, policy),
+                      ""});
+    return;
+  }
+  const std::string begins =
+      absl::StrFormat("at the next start %s comes under rule %d: %s: %s", name,
+                      state->recorded.has_value() ? state->recorded->version + 1 : 1, policy,
+                      Describe(state->change));
+  const bool known = state->recorded.has_value() && !state->recorded->policy.empty();
+  lines->push_back(
+      {!known || state->change == RuleChange::kRecord ? Grade::kPass : Grade::kWarn, begins,
+       known ? absl::StrFormat("if that is not wanted, configure the rule of before: %s",
+                               state->recorded->policy)
+             : ""});
 }
 
 void CheckTriggers(PgConnection& connection, const TargetTable& table,
@@ -114,6 +146,7 @@ void CheckTables(PgConnection& connection, const SubscriberConfig& config,
     lines->push_back(
         {Grade::kPass, absl::StrFormat("table %s can be merged by its primary key", name), ""});
     CheckFit(catalog, **found, lines);
+    CheckRule(connection, config, table, lines);
     CheckTriggers(connection, **found, lines);
     CheckUnique(connection, config, **found, lines);
     const std::string oid = std::to_string((*found)->oid);
@@ -175,7 +208,8 @@ std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberCon
       "to_regclass('pmoves_sync.dead_letter') IS NOT NULL AND "
       "to_regclass('pmoves_sync.source_clock') IS NOT NULL AND "
       "to_regclass('pmoves_sync.collection') IS NOT NULL AND "
-      "to_regclass('pmoves_sync.recompute_queue') IS NOT NULL",
+      "to_regclass('pmoves_sync.recompute_queue') IS NOT NULL AND "
+      "to_regclass('pmoves_sync.table_rule') IS NOT NULL",
       {}, "schema pmoves_sync exists and is of this version", "pmoves-sync-subscriber init",
       &lines);
   CheckTables(connection, config, &lines);

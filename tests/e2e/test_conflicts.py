@@ -223,3 +223,61 @@ def test_a_rule_changed_on_a_live_table_knows_the_rows_that_are_there():
         one.db.execute("DELETE FROM notes")
         fleet.wait_caught_up()
         assert fleet.centre.db.value("SELECT body FROM notes") == "older, arrives last", "its own report goes, the other's stays"
+
+
+def test_a_rule_is_changed_by_a_restart():
+    with three_edges(PLAIN, ["notes"], [{"table": "notes"}]) as fleet:
+        one, two, _ = (edge.db for edge in fleet.edges)
+
+        def restart_with(**rule):
+            fleet.subscriber.terminate()
+            fleet.centre.subscribers.clear()
+            subscriber = fleet.centre.add_subscriber([dict({"table": "notes"}, **rule)])
+            told = subscriber.must("check")
+            subscriber.start()
+            fleet.wait_caught_up()
+            return told
+
+        def shown():
+            return fleet.centre.db.query("SELECT id, body FROM notes ORDER BY id")
+
+        two.execute("INSERT INTO notes VALUES (1, 'two'), (2, 'two')")
+        fleet.wait_caught_up()
+        one.execute("INSERT INTO notes VALUES (1, 'one')")
+        fleet.wait_caught_up()
+        assert "is under rule 1" in fleet.subscriber.must("check")
+        told = restart_with(conflict="source-priority", priority=["jetson-02"])
+        assert "WARN  at the next start public.notes comes under rule 2" in told and "is not known any more" in told
+        assert shown() == [(1, "one"), (2, "two")], "what jetson-02 had said of 1 was replaced before there were registers"
+        one.execute("INSERT INTO notes VALUES (2, 'one')")
+        two.execute("UPDATE notes SET body = 'two again' WHERE id = 1")
+        fleet.wait_caught_up()
+        assert shown() == [(1, "two again"), (2, "two")]
+        restart_with(conflict="source-priority", priority=["jetson-01"])
+        assert shown() == [(1, "one"), (2, "one")], "computed again from the reports"
+        assert '"table":"public.notes"' in fleet.subscriber.log_text() or "table=public.notes" in fleet.subscriber.log_text()
+        restart_with()
+        two.execute("UPDATE notes SET body = 'newest' WHERE id = 2")
+        fleet.wait_caught_up()
+        assert shown() == [(1, "one"), (2, "newest")]
+        assert "is under rule 4" in fleet.subscriber.must("check")
+        assert fleet.centre.dead_letters() == []
+
+
+def test_a_table_that_is_missing_at_the_start_comes_under_its_rule_when_it_is_there():
+    with three_edges(PLAIN, ["notes"], [{"table": "notes", "conflict": "keep-central"}]) as fleet:
+        fleet.subscriber.terminate()
+        centre = fleet.centre.db
+        centre.execute("DELETE FROM pmoves_sync.table_rule")
+        centre.execute("SET pmoves_sync.applying = on")             # a row from before anything was applied: no trigger saw it
+        centre.execute("INSERT INTO notes VALUES (1, 'the centre')")
+        centre.execute("ALTER TABLE notes RENAME TO elsewhere")
+        fleet.subscriber.start()
+        fleet.edges[0].db.execute("INSERT INTO notes VALUES (1, 'edge'), (2, 'edge')")
+        wait_until(lambda: "does not exist in the centre" in fleet.subscriber.log_text(), 30, "the source waits", fleet.diagnose)
+        centre.execute("ALTER TABLE elsewhere RENAME TO notes")
+        wait_until(lambda: centre.value("SELECT count(*) FROM notes") == 2, 60, "the source goes on", fleet.diagnose)
+        fleet.wait_caught_up()
+        assert centre.query("SELECT id, body FROM notes ORDER BY id") == [(1, "the centre"), (2, "edge")]
+        assert centre.query("SELECT version, policy FROM pmoves_sync.table_rule WHERE relation = 'public.notes'") == [
+            (1, "conflict: keep-central")]

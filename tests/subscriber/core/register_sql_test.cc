@@ -61,7 +61,6 @@ std::string Statements() {
   text("move row", RegisterMove(plain, some).sql);
   text("why untouched", RegisterWhyUntouched(plain).sql);
   text("truncate own rows", RegisterTruncate(plain).sql);
-  text("adopt rows", AdoptRows(plain));
   text("first-write-wins", Recompute(plain));
   plain.policy.truncate = TruncatePolicy::kAll;
   text("truncate all", RegisterTruncate(plain).sql);

@@ -1,0 +1,59 @@
+// rule_change: what follows when a table is configured with another rule than the one that made its
+// rows.
+//
+// In the flow:  pmoves_sync.table_rule, TablePolicy -> rule_change -> table_rules (run, check)
+//   - registers to registers: every row is computed again from the reports; rows that have none
+//     (somebody put them there behind our back) become one first;
+//   - row version to registers: the rows become the reports of their _source, the tombstones those
+//     of who deleted. What they had replaced before is not known;
+//   - registers to row version: the rows stay as they are shown, with the version of their newest
+//     report; what is gone leaves tombstones. The registers go: kept, they would be out of date
+//     when the rule is changed back;
+//   - row version to row version: the rows stay.
+// Thread: any. Pure.
+#ifndef PMOVES_SUBSCRIBER_CORE_RULE_CHANGE_H_
+#define PMOVES_SUBSCRIBER_CORE_RULE_CHANGE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "subscriber/core/conflict_rule.h"
+#include "subscriber/core/merge_sql.h"
+#include "subscriber/core/target_table.h"
+
+namespace pmoves {
+
+// The rule that made a table's rows.
+struct RecordedRule {
+  int64_t version = 0;
+  std::string policy;  // PolicyText; empty: recorded by an earlier version, it is not known
+  bool uses_registers = false;
+  bool unfinished = false;  // a change to it was begun and not ended
+};
+
+enum class RuleChange { kNone, kRecord, kAdopt, kRecompute, kForget };
+// `recorded`: none, the table is new to this program.
+RuleChange ChangeOf(const std::optional<RecordedRule>& recorded, const TablePolicy& policy);
+// What it does to the rows, for people.
+std::string Describe(RuleChange change);
+
+// Statements that go through the keys of a table in order, a bounded number at a time. Parameter:
+// the last key of the piece before, at first empty. They put the keys of the next piece into
+// pmoves_touched, under no source, so that nothing is logged. One row: the last key; none: done.
+RowStatement TouchNextRegisters(const TargetTable& table, int limit);
+RowStatement TouchNextTombstones(const TargetTable& table, int limit);
+
+// Registers for the rows in a range of pages, under their _source and version, where the key has
+// none. Parameters: first tid, tid behind the last.
+RowStatement AdoptRows(const TargetTable& table);
+// Registers for the touched keys that have a tombstone and no register.
+std::string AdoptTombstones(const TargetTable& table);
+// The touched registers get the versions and peaks that the policy needs.
+std::string CompleteRegisters(const TargetTable& table);
+// The registers of the touched keys go; keys that are not in the table leave tombstones.
+std::string ForgetRegisters(const TargetTable& table);
+
+}  // namespace pmoves
+
+#endif  // PMOVES_SUBSCRIBER_CORE_RULE_CHANGE_H_

@@ -1,0 +1,291 @@
+#include "subscriber/io/table_rules.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "common/base/reaction.h"
+#include "common/base/status.h"
+#include "subscriber/core/policy_text.h"
+#include "subscriber/core/register_sql.h"
+#include "subscriber/io/central_schema.h"
+#include "subscriber/io/central_triggers.h"
+#include "subscriber/io/pg_catalog.h"
+
+namespace pmoves {
+namespace {
+
+constexpr absl::Duration kTellEvery = absl::Seconds(10);
+constexpr int kTidRangeScans = 140000;  // the server that can read a range of pages alone
+
+// Says how far it is, now and then.
+class Progress {
+ public:
+  Progress(const TargetTable& table, const TableRules::Ports& ports)
+      : table_(table), ports_(ports) {}
+
+  absl::Status Step(const std::string& done) {
+    if (ports_.stopping()) return absl::CancelledError("stopping");
+    if (absl::Now() < next_) return absl::OkStatus();
+    next_ = absl::Now() + kTellEvery;
+    ports_.tell(table_, done);
+    return absl::OkStatus();
+  }
+
+ private:
+  const TargetTable& table_;
+  const TableRules::Ports& ports_;
+  absl::Time next_ = absl::Now() + kTellEvery;
+};
+
+}  // namespace
+
+absl::StatusOr<TableRules::State> TableRules::Look(const TableConfig& table) {
+  ASSIGN_OR_RETURN(
+      const PgRows rows,
+      connection_.Execute("SELECT version, policy, uses_registers, unfinished, to_char(changed_at "
+                          "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM "
+                          "pmoves_sync.table_rule WHERE relation = $1",
+                          {PgParam(table.schema + "." + table.table)}));
+  State state;
+  if (rows.size() == 1) {
+    state.recorded = {rows.Int(0, 0), rows.String(0, 1), rows.Bool(0, 2), rows.Bool(0, 3)};
+    state.changed_at = rows.String(0, 4);
+  }
+  state.change = ChangeOf(state.recorded, table.policy);
+  return state;
+}
+
+absl::StatusOr<int> TableRules::CarryOut(const Ports& ports) {
+  ASSIGN_OR_RETURN(const PgRows locked, connection_.Execute(absl::StrFormat(
+                                            "SELECT pg_try_advisory_lock(%d, 0)", kRuleLockClass)));
+  if (!locked.Bool(0, 0)) {
+    return absl::UnavailableError(
+        "another subscriber process is looking at the rules of the tables; waiting for it");
+  }
+  int left_out = 0;
+  const absl::Status status = CarryOutAll(ports, &left_out);
+  if (!connection_.IsOpen()) return status;
+  connection_.Rollback();
+  RETURN_IF_ERROR(
+      connection_.Execute(absl::StrFormat("SELECT pg_advisory_unlock(%d, 0)", kRuleLockClass))
+          .status());
+  RETURN_IF_ERROR(status);
+  return left_out;
+}
+
+absl::Status TableRules::CarryOutAll(const Ports& ports, int* left_out) {
+  TargetCatalog catalog(connection_, config_.tables);
+  for (const TableConfig& config : config_.tables) {
+    auto table = catalog.Find(config.SourceSchema(), config.SourceTable());
+    if (absl::IsFailedPrecondition(table.status())) {
+      ++*left_out;
+      continue;
+    }
+    RETURN_IF_ERROR(table.status());
+    RETURN_IF_ERROR(CarryOut(**table, config, ports));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> TableRules::CouldCarryOut() {
+  TargetCatalog catalog(connection_, config_.tables);
+  for (const TableConfig& config : config_.tables) {
+    ASSIGN_OR_RETURN(const State state, Look(config));
+    if (state.change == RuleChange::kNone) continue;
+    auto table = catalog.Find(config.SourceSchema(), config.SourceTable());
+    if (table.ok()) return true;
+    if (!absl::IsFailedPrecondition(table.status())) return table.status();
+  }
+  return false;
+}
+
+// The triggers follow when the other processes are gone, which would meet what they leave.
+absl::Status TableRules::CarryOut(const TargetTable& table, const TableConfig& config,
+                                  const Ports& ports) {
+  ASSIGN_OR_RETURN(const State state, Look(config));
+  if (state.change != RuleChange::kNone && state.change != RuleChange::kRecord)
+    RETURN_IF_ERROR(RequireAlone(table));
+  RETURN_IF_ERROR(RefreshTriggers(table, ports));
+  if (state.change == RuleChange::kNone) return absl::OkStatus();
+  const int64_t version = state.recorded.has_value() ? state.recorded->version + 1 : 1;
+  ports.tell(table, absl::StrFormat("rule %d: %s: %s", version, PolicyText(config.policy),
+                                    Describe(state.change)));
+  return Change(table, state.change, ports);
+}
+
+absl::Status TableRules::RefreshTriggers(const TargetTable& table, const Ports& ports) {
+  ASSIGN_OR_RETURN(const CentralTriggerState state, LookAtCentralTriggers(connection_, table));
+  if (state == CentralTriggerState::kCurrent) return absl::OkStatus();
+  absl::Status status = absl::FailedPreconditionError("they are missing or disabled");
+  if (state == CentralTriggerState::kOutdated) {
+    RETURN_IF_ERROR(connection_.Execute("BEGIN").status());
+    status = InstallCentralTriggers(connection_, table);
+    if (status.ok()) return connection_.Commit();
+    if (!connection_.IsOpen()) return status;
+    connection_.Rollback();
+  }
+  ports.tell(table, absl::StrFormat("writes in the centre do not count as they should, run "
+                                    "`pmoves-sync-subscriber init`: triggers: %s",
+                                    LoggableMessage(status)));
+  return absl::OkStatus();
+}
+
+absl::Status TableRules::RequireAlone(const TargetTable& table) {
+  ASSIGN_OR_RETURN(
+      const PgRows others,
+      connection_.Execute(absl::StrFormat(
+          "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = "
+          "(SELECT oid FROM pg_database WHERE datname = current_database()) AND classid::bigint = "
+          "%d AND pid <> pg_backend_pid()",
+          kInstanceLockClass)));
+  if (others.Int(0, 0) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "the rule of %s changes, and another subscriber process is running by the rule of before; "
+      "this one waits until that is stopped",
+      table.Name()));
+}
+
+absl::Status TableRules::Change(const TargetTable& table, RuleChange change, const Ports& ports) {
+  if (change != RuleChange::kRecord) RETURN_IF_ERROR(Record(table, true));
+  RETURN_IF_ERROR(connection_.Execute(CreateTouched()).status());
+  switch (change) {
+    case RuleChange::kNone:
+    case RuleChange::kRecord:
+      break;
+    case RuleChange::kAdopt:
+      RETURN_IF_ERROR(Adopt(table, ports));
+      break;
+    case RuleChange::kRecompute:
+      RETURN_IF_ERROR(Adopt(table, ports));
+      RETURN_IF_ERROR(RecomputeAll(table, ports));
+      break;
+    case RuleChange::kForget:
+      RETURN_IF_ERROR(AllPieces(table, &TouchNextRegisters, {ForgetRegisters(table)}, ports));
+      break;
+  }
+  return Record(table, false);
+}
+
+// Unfinished: only marked, so that the version counts changes and not attempts.
+absl::Status TableRules::Record(const TargetTable& table, bool unfinished) {
+  const std::string relation = table.Name();
+  if (unfinished) {
+    return connection_
+        .Execute(
+            "INSERT INTO pmoves_sync.table_rule (relation, version, policy, uses_registers, "
+            "unfinished) VALUES ($1, 0, '', false, true) ON CONFLICT (relation) DO UPDATE SET "
+            "unfinished = true",
+            {PgParam(relation)})
+        .status();
+  }
+  const std::string policy = PolicyText(table.policy);
+  return connection_
+      .Execute(
+          "INSERT INTO pmoves_sync.table_rule AS r (relation, version, policy, "
+          "uses_registers) VALUES ($1, 1, $2, $3) ON CONFLICT (relation) DO UPDATE SET "
+          "version = r.version + 1, policy = EXCLUDED.policy, uses_registers = "
+          "EXCLUDED.uses_registers, unfinished = false, changed_at = now()",
+          {PgParam(relation), PgParam(policy), PgParam(UsesRegisters(table.policy) ? "t" : "f")})
+      .status();
+}
+
+absl::Status TableRules::BeginPiece(const TargetTable& table) {
+  return connection_
+      .Execute(absl::StrFormat("BEGIN; SET LOCAL statement_timeout = 0; SELECT "
+                               "pg_catalog.pg_advisory_xact_lock(%d, %d)",
+                               kTableLockClass, static_cast<int32_t>(table.oid)))
+      .status();
+}
+
+absl::Status TableRules::Adopt(const TargetTable& table, const Ports& ports) {
+  ASSIGN_OR_RETURN(
+      const PgRows size,
+      connection_.Execute("SELECT max(pg_relation_size(r.relid)) / "
+                          "current_setting('block_size')::bigint + 1 FROM (SELECT $1::regclass AS "
+                          "relid UNION SELECT relid FROM pg_partition_tree($1::regclass)) r",
+                          {PgParam(std::to_string(table.oid))}));
+  const int64_t pages = size.Int(0, 0);
+  // An older server reads the whole table for any range.
+  const int64_t step = connection_.server_version() < kTidRangeScans ? pages : kPages;
+  const std::string adopt = AdoptRows(table).sql;
+  Progress progress(table, ports);
+  for (int64_t page = 0; page < pages; page += step) {
+    const std::string first = absl::StrFormat("(%d,0)", page);
+    const std::string last = absl::StrFormat("(%d,0)", page + step);
+    RETURN_IF_ERROR(BeginPiece(table));
+    RETURN_IF_ERROR(connection_.Execute(adopt, {PgParam(first), PgParam(last)}).status());
+    RETURN_IF_ERROR(connection_.Commit());
+    RETURN_IF_ERROR(progress.Step(
+        absl::StrFormat("its rows are taken over, page %d of %d", page + step, pages)));
+  }
+  return AllPieces(table, &TouchNextTombstones, {AdoptTombstones(table)}, ports);
+}
+
+absl::Status TableRules::RecomputeAll(const TargetTable& table, const Ports& ports) {
+  return AllPieces(table, &TouchNextRegisters, {CompleteRegisters(table), Recompute(table)}, ports);
+}
+
+absl::StatusOr<std::optional<std::string>> TableRules::Piece(
+    const TargetTable& table, Touch touch, const std::string& after, int limit,
+    const std::vector<std::string>& statements) {
+  RETURN_IF_ERROR(BeginPiece(table));
+  ASSIGN_OR_RETURN(const PgRows last,
+                   connection_.Execute(touch(table, limit).sql, {PgParam(after)}));
+  if (last.size() == 0) {
+    connection_.Rollback();
+    return std::nullopt;
+  }
+  for (const std::string& statement : statements)
+    RETURN_IF_ERROR(connection_.Execute(statement).status());
+  RETURN_IF_ERROR(connection_.Commit());
+  return last.String(0, 0);
+}
+
+absl::Status TableRules::AllPieces(const TargetTable& table, Touch touch,
+                                   const std::vector<std::string>& statements, const Ports& ports) {
+  Progress progress(table, ports);
+  std::string after;
+  int64_t pieces = 0;
+  int singles = 0;  // keys to take one by one, because one of them cannot be written
+  while (true) {
+    const int limit = singles > 0 ? 1 : kKeys;
+    auto last = Piece(table, touch, after, limit, statements);
+    if (last.ok()) {
+      if (!last->has_value()) return absl::OkStatus();
+      after = **std::move(last);
+    } else {
+      if (!connection_.IsOpen()) return last.status();
+      connection_.Rollback();
+      const Reaction reaction = ReactionTo(last.status()).reaction;
+      if (reaction == Reaction::kSplit && limit > 1) {
+        singles = kKeys;
+        continue;
+      }
+      if (reaction != Reaction::kSplit) return last.status();
+      ASSIGN_OR_RETURN(after, PutOff(table, after));
+      ports.tell(table, absl::StrFormat("a row cannot be made by the rule and is tried again each "
+                                        "minute: %s",
+                                        LoggableMessage(last.status())));
+    }
+    if (singles > 0) --singles;
+    pieces += limit;
+    RETURN_IF_ERROR(progress.Step(absl::StrFormat("about %d keys are done", pieces)));
+  }
+}
+
+// The key behind `after`, which now waits in the queue.
+absl::StatusOr<std::string> TableRules::PutOff(const TargetTable& table, const std::string& after) {
+  const std::string relation = table.Name();
+  ASSIGN_OR_RETURN(
+      const PgRows key,
+      connection_.Execute(
+          "INSERT INTO pmoves_sync.recompute_queue (relation, key, source) SELECT $1, min(key), '' "
+          "FROM pmoves_sync.register WHERE relation = $1 AND key > $2 RETURNING key",
+          {PgParam(relation), PgParam(after)}));
+  return key.String(0, 0);
+}
+
+}  // namespace pmoves

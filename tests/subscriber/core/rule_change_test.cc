@@ -1,0 +1,110 @@
+// What a changed rule does, the text that rules are compared by, and the statements of a change in
+// rule_change.golden beside this file (PMOVES_WRITE_GOLDEN=1 writes it). That they do what they say
+// is tested on a real Postgres (tests/subscriber/io/table_rules_test.cc).
+#include "subscriber/core/rule_change.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "subscriber/core/policy_text.h"
+#include "tests/testing/target_tables.h"
+
+namespace pmoves {
+namespace {
+
+TablePolicy Registers() {
+  TablePolicy policy;
+  policy.on_delete = DeletePolicy::kOwnOnly;
+  return policy;
+}
+
+TEST(RuleChangeTest, FollowsFromWhatMadeTheRows) {
+  const TablePolicy by_row;
+  const TablePolicy by_registers = Registers();
+  TablePolicy other = by_registers;
+  other.row.kind = RuleKind::kKeepCentral;
+  auto recorded = [](const TablePolicy& policy, bool unfinished = false) {
+    return RecordedRule{3, PolicyText(policy), UsesRegisters(policy), unfinished};
+  };
+  EXPECT_EQ(ChangeOf(std::nullopt, by_row), RuleChange::kRecord);
+  EXPECT_EQ(ChangeOf(std::nullopt, by_registers), RuleChange::kAdopt);
+  EXPECT_EQ(ChangeOf(recorded(by_row), by_row), RuleChange::kNone);
+  EXPECT_EQ(ChangeOf(recorded(by_row), by_registers), RuleChange::kAdopt);
+  EXPECT_EQ(ChangeOf(recorded(by_registers), other), RuleChange::kRecompute);
+  EXPECT_EQ(ChangeOf(recorded(by_registers), by_row), RuleChange::kForget);
+  EXPECT_EQ(ChangeOf(recorded(by_registers, true), by_registers), RuleChange::kRecompute);
+  EXPECT_EQ(ChangeOf(recorded(by_row, true), by_row), RuleChange::kForget);
+  TablePolicy ignoring;
+  ignoring.on_delete = DeletePolicy::kIgnore;
+  EXPECT_EQ(ChangeOf(recorded(by_row), ignoring), RuleChange::kRecord);
+}
+
+TEST(PolicyTextTest, SaysWhatDecidesRowsAndNothingElse) {
+  TablePolicy policy;
+  EXPECT_EQ(PolicyText(policy), "conflict: last-write-wins");
+  policy.log = ConflictLog::kAll;
+  policy.max_future = absl::Hours(1);
+  policy.identity = Identity::kShared;
+  policy.allow_divergence = true;
+  EXPECT_EQ(PolicyText(policy), "conflict: last-write-wins");
+  policy.row = {.kind = RuleKind::kSourcePriority, .priority = {"central", "jetson-01"}};
+  policy.columns = {{{"status", "worker"}, {.kind = RuleKind::kValuePriority, .values = {"a\"b"}}},
+                    {{"n"},
+                     {.kind = RuleKind::kValuePriority,
+                      .values = {"1"},
+                      .scope = ValueScope::kEpoch,
+                      .epoch_column = "run"}}};
+  policy.version = VersionSource::kColumn;
+  policy.version_column = "updated_at";
+  policy.on_delete = DeletePolicy::kSoft;
+  policy.soft_delete_column = "gone_at";
+  policy.truncate = TruncatePolicy::kAll;
+  EXPECT_EQ(PolicyText(policy),
+            R"(conflict: source-priority, priority: ["central", "jetson-01"], columns: {"n": )"
+            R"({conflict: value-priority, values: ["1"], scope: epoch, epoch_column: "run"}, )"
+            R"("status": {conflict: value-priority, values: ["a\"b"], group: ["worker"]}}, )"
+            R"(version: "column:updated_at", delete: soft, soft_delete_column: "gone_at", )"
+            R"(truncate: all)");
+}
+
+TEST(PolicyTextTest, DoesNotDependOnTheOrderOfColumns) {
+  TablePolicy policy;
+  policy.columns = {{{"a"}, {.kind = RuleKind::kGreatest}}, {{"b"}, {.kind = RuleKind::kLeast}}};
+  TablePolicy turned;
+  turned.columns = {policy.columns[1], policy.columns[0]};
+  EXPECT_EQ(PolicyText(policy), PolicyText(turned));
+}
+
+std::string Statements() {
+  std::ostringstream out;
+  auto text = [&out](const char* name, const std::string& sql) {
+    out << "-- " << name << "\n" << sql << ";\n\n";
+  };
+  TargetTable jobs = JobsTable();
+  jobs.policy.columns = {
+      {{"status"}, {.kind = RuleKind::kLastWriteWins}},
+      {{"output"},
+       {.kind = RuleKind::kValuePriority, .values = {"done"}, .scope = ValueScope::kAbsorbing}}};
+  text("touch next registers", TouchNextRegisters(jobs, 1000).sql);
+  text("touch next tombstones", TouchNextTombstones(jobs, 1000).sql);
+  text("adopt rows", AdoptRows(jobs).sql);
+  text("adopt tombstones", AdoptTombstones(jobs));
+  text("complete registers", CompleteRegisters(jobs));
+  text("forget registers", ForgetRegisters(jobs));
+  return out.str();
+}
+
+TEST(RuleChangeTest, StatementsAreThoseOfTheGoldenFile) {
+  const std::string got = Statements();
+  if (std::getenv("PMOVES_WRITE_GOLDEN") != nullptr) std::ofstream(PMOVES_GOLDEN_FILE) << got;
+  std::ifstream file(PMOVES_GOLDEN_FILE);
+  std::ostringstream want;
+  want << file.rdbuf();
+  EXPECT_EQ(got, want.str());
+}
+
+}  // namespace
+}  // namespace pmoves
