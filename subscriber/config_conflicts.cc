@@ -339,6 +339,11 @@ void ReadTablePolicy(ConfigReader& entry, const std::vector<std::string>& writer
   ReadEnum(entry, "identity", {"undeclared", "shared", "per-source"}, &policy->identity);
   ReadDefaults(entry, &policy->max_future, &policy->log);
   entry.Bool("allow_divergence", &policy->allow_divergence);
+  if (policy->row.kind == RuleKind::kManual && policy->log == ConflictLog::kOff) {
+    entry.Problem(entry.Has("log") ? "log" : "conflict",
+                  "'manual' needs conflicts to be logged, a person picks by them; allowed: log: "
+                  "lossy, all");
+  }
   CheckAppendOnly(entry, *policy);
   CheckPerSource(entry, *policy);
 }

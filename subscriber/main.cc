@@ -19,6 +19,7 @@
 #include "subscriber/config.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/conflict_log.h"
+#include "subscriber/io/conflict_pick.h"
 #include "subscriber/io/dead_letters.h"
 #include "subscriber/io/pg_preflight.h"
 #include "subscriber/io/pg_target.h"
@@ -262,6 +263,27 @@ int ConflictsShow(const SubscriberConfig& config, const CliArgs& args) {
       row->lossy ? " (something was discarded)" : "", row->rule.c_str(), row->remote_source.c_str(),
       row->remote_row.c_str(), row->local_source.c_str(), row->local_row.c_str(),
       row->applied_row.c_str());
+  if (!row->siblings.empty()) std::printf("reports, the newest first:\n");
+  for (const Sibling& sibling : row->siblings) {
+    std::printf("%-11s %s %s\n", sibling.source.c_str(), sibling.stamp.c_str(),
+                sibling.image.c_str());
+  }
+  return kExitOk;
+}
+
+int ConflictsPick(const SubscriberConfig& config, const CliArgs& args) {
+  const std::optional<int64_t> id = IdOf(args, "conflicts list");
+  if (!id.has_value()) return kExitUsage;
+  auto connection = ConnectCentre(config, "conflicts");
+  if (!connection.ok()) return VerbFailed(args, "conflicts pick", connection.status());
+  if (const absl::Status set = SetReplicationRole(**connection, config); !set.ok())
+    return VerbFailed(args, "conflicts pick", set);
+  const std::string source = args.Value("--source").value_or("");
+  const auto settled =
+      PickSibling(**connection, config, {*id, source, args.Value("--note").value_or("")});
+  if (!settled.ok()) return VerbFailed(args, "conflicts pick", settled.status());
+  std::printf("%d: %s is shown, %d open conflicts of the row are resolved\n", static_cast<int>(*id),
+              source.c_str(), static_cast<int>(*settled));
   return kExitOk;
 }
 
@@ -343,9 +365,17 @@ CliProgram Program() {
        Verb(ConflictsList),
        {}},
       {"conflicts show",
-       "one of them, with what came, what stood there and what is shown (contains row values)",
+       "one of them, with what came, what stood there, what is shown and what each source reports "
+       "(contains row values)",
        {{"ID", "ID", "its number", true, false}},
        Verb(ConflictsShow),
+       {}},
+      {"conflicts pick",
+       "of a table under the rule manual: the report of this source is right",
+       {{"ID", "ID", "its number", true, false},
+        {"--source", "SOURCE", "one that `conflicts show` lists", true, false},
+        {"--note", "TEXT", "kept with it", false, false}},
+       Verb(ConflictsPick),
        {}},
       {"conflicts resolve",
        "an open one is settled: the row in the centre is as it shall be",

@@ -12,11 +12,7 @@
 #include "subscriber/core/rule_sql.h"
 
 namespace pmoves {
-namespace {
 
-std::string Central() { return SqlLiteral(kCentralSource); }
-
-// Above all that the centre has of the key; NULL: nothing.
 std::string AboveAll(const TargetTable& table, const std::string& key) {
   const std::string relation = SqlLiteral(table.Name());
   std::string above = absl::StrFormat(
@@ -31,6 +27,22 @@ std::string AboveAll(const TargetTable& table, const std::string& key) {
   return above;
 }
 
+std::vector<std::string> RowRuleColumns(const TargetTable& table) {
+  const std::vector<ColumnRule> rules = OwnRules(table);
+  std::vector<std::string> columns;
+  for (const TargetColumn& column : table.columns) {
+    const bool own = std::any_of(rules.begin(), rules.end(), [&](const ColumnRule& rule) {
+      return std::find(rule.columns.begin(), rule.columns.end(), column.name) != rule.columns.end();
+    });
+    if (!own && !column.generated) columns.push_back(column.name);
+  }
+  return columns;
+}
+
+namespace {
+
+std::string Central() { return SqlLiteral(kCentralSource); }
+
 std::string Queue(const TargetTable& table, const char* key, const std::string& source) {
   return absl::StrFormat(
       "    INSERT INTO pmoves_sync.recompute_queue (relation, key, source) VALUES (%s, %s, %s);\n",
@@ -44,18 +56,6 @@ std::string Texts(const std::vector<std::string>& columns, const char* row) {
     pairs.push_back(JsonPair(column, absl::StrFormat("%s.%s::text", row, SqlIdentifier(column))));
   }
   return JsonObject(pairs);
-}
-
-std::vector<std::string> RowRuleColumns(const TargetTable& table) {
-  const std::vector<ColumnRule> rules = OwnRules(table);
-  std::vector<std::string> columns;
-  for (const TargetColumn& column : table.columns) {
-    const bool own = std::any_of(rules.begin(), rules.end(), [&](const ColumnRule& rule) {
-      return std::find(rule.columns.begin(), rule.columns.end(), column.name) != rule.columns.end();
-    });
-    if (!own && !column.generated) columns.push_back(column.name);
-  }
-  return columns;
 }
 
 // As text: not every type has an equality.

@@ -16,6 +16,7 @@
 #define PMOVES_SUBSCRIBER_CORE_CENTRAL_REGISTER_SQL_H_
 
 #include <string>
+#include <vector>
 
 #include "subscriber/core/target_table.h"
 
@@ -27,6 +28,10 @@ inline constexpr char kCentralRegisterVariables[] =
     "  my_version bigint;\n"
     "  my_image jsonb;\n"
     "  g pmoves_sync.register%ROWTYPE;\n";
+// Versions above all that the centre has of `key`, to be put into GREATEST; NULL: it has nothing.
+std::string AboveAll(const TargetTable& table, const std::string& key);
+// The columns under the rule of the row: those without a rule of their own, also the key.
+std::vector<std::string> RowRuleColumns(const TargetTable& table);
 // Before a TRUNCATE.
 std::string CentralTruncate(const TargetTable& table);
 // After any other write of a row.

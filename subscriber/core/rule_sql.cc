@@ -8,15 +8,16 @@
 #include "subscriber/core/merge_sql.h"
 
 namespace pmoves {
-namespace {
-
-constexpr const char kNewest[] = "c.v DESC, c.source DESC";
 
 std::string TextArray(const std::vector<std::string>& texts) {
   std::vector<std::string> literals;
   for (const std::string& text : texts) literals.push_back(SqlLiteral(text));
   return absl::StrFormat("ARRAY[%s]::text[]", absl::StrJoin(literals, ", "));
 }
+
+namespace {
+
+constexpr const char kNewest[] = "c.v DESC, c.source DESC";
 
 std::string TextOf(const RuleColumn& at) {
   return absl::StrFormat("(c.image->>%s)", SqlLiteral(at.column.name));

@@ -11,6 +11,8 @@ constexpr const char kColumns[] =
     "resolution, schema_name || '.' || table_name, key::text, remote_source, "
     "COALESCE(local_source, '-'), rule, lossy";
 
+constexpr int kSiblings = 100;
+
 ConflictRow RowOf(const PgRows& rows, int i) {
   ConflictRow row;
   row.id = rows.Int(i, 0);
@@ -55,7 +57,26 @@ absl::StatusOr<ConflictRow> ConflictLogStore::Show(int64_t id) {
   row.local_row = rows.String(0, 12);
   row.applied_row = rows.String(0, 13);
   row.note = rows.String(0, 14);
+  ASSIGN_OR_RETURN(row.siblings, Siblings(id));
   return row;
+}
+
+// The stamp is that of the version: its time, and what counts within a millisecond.
+absl::StatusOr<std::vector<Sibling>> ConflictLogStore::Siblings(int64_t id) {
+  ASSIGN_OR_RETURN(
+      const PgRows rows,
+      connection_.Execute(absl::StrFormat(
+          "SELECT g.source, to_char(to_timestamp(0) AT TIME ZONE 'UTC' + (g.version >> 16) * "
+          "interval '1 millisecond', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') || '+' || (g.version & "
+          "65535), CASE WHEN g.deleted THEN '(deleted)' ELSE "
+          "jsonb_pretty(pmoves_sync.log_image(g.image)) END FROM pmoves_sync.conflict_log l JOIN "
+          "pmoves_sync.register g ON g.relation = l.schema_name || '.' || l.table_name AND g.key = "
+          "l.key::text WHERE l.id = %d ORDER BY g.version DESC, g.source DESC LIMIT %d",
+          id, kSiblings)));
+  std::vector<Sibling> siblings;
+  for (int i = 0; i < rows.size(); ++i)
+    siblings.push_back({rows.String(i, 0), rows.String(i, 1), rows.String(i, 2)});
+  return siblings;
 }
 
 absl::Status ConflictLogStore::Resolve(int64_t id, const std::string& note) {

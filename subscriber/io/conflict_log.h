@@ -19,12 +19,19 @@
 
 namespace pmoves {
 
+// What a source says of a row: its latest report.
+struct Sibling {
+  std::string source, stamp, image;
+};
+
 struct ConflictRow {
   int64_t id = 0;
   std::string detected_at, state, type, resolution, table, key, remote_source, local_source, rule;
   bool lossy = false;
   // Only from Show: row values.
   std::string remote_row, local_row, applied_row, note;
+  // Where the table has registers: the reports as they are now, the newest first.
+  std::vector<Sibling> siblings;
 };
 
 class ConflictLogStore {
@@ -43,6 +50,8 @@ class ConflictLogStore {
   absl::Status Maintain(absl::Duration retention);
 
  private:
+  absl::StatusOr<std::vector<Sibling>> Siblings(int64_t id);
+
   PgConnection& connection_;
 };
 

@@ -281,3 +281,37 @@ def test_a_table_that_is_missing_at_the_start_comes_under_its_rule_when_it_is_th
         assert centre.query("SELECT id, body FROM notes ORDER BY id") == [(1, "the centre"), (2, "edge")]
         assert centre.query("SELECT version, policy FROM pmoves_sync.table_rule WHERE relation = 'public.notes'") == [
             (1, "conflict: keep-central")]
+
+
+def test_a_person_picks_what_is_shown_until_a_source_says_something_new():
+    with three_edges(PLAIN, ["notes"], [{"table": "notes", "conflict": "manual"}]) as fleet:
+        one, two, three = (edge.db for edge in fleet.edges)
+
+        def shown():
+            return fleet.centre.db.query("SELECT id, body, _source FROM notes ORDER BY id")
+
+        one.execute("INSERT INTO notes VALUES (1, 'one'), (2, 'alone')")
+        fleet.wait_caught_up()
+        two.execute("INSERT INTO notes VALUES (1, 'two')")
+        fleet.wait_caught_up()
+        assert shown() == [(1, "two", "jetson-02"), (2, "alone", "jetson-01")]
+        number = str(fleet.centre.db.value("SELECT id FROM pmoves_sync.conflict_log WHERE state = 'open'"))
+        assert "jetson-02" in fleet.subscriber.must("conflicts", "list", "--open")
+        siblings = fleet.subscriber.must("conflicts", "show", number).split("reports, the newest first:")[1]
+        assert siblings.index("jetson-02") < siblings.index('"body": "two"') < siblings.index("jetson-01") < siblings.index('"body": "one"')
+        told = fleet.subscriber.must("conflicts", "pick", number, "--source", "jetson-01", "--note", "it was first")
+        assert "1 open conflicts of the row are resolved" in told
+        decided = [(1, "one", "central"), (2, "alone", "jetson-01")]
+        assert shown() == decided
+        assert "jetson" not in fleet.subscriber.must("conflicts", "list", "--open")
+        assert "picked jetson-01: it was first" in fleet.subscriber.must("conflicts", "show", number)
+        fleet.subscriber.kill9()
+        fleet.subscriber.start()
+        three.execute("INSERT INTO notes VALUES (3, 'three')")
+        fleet.wait_caught_up()
+        assert shown() == decided + [(3, "three", "jetson-03")], "nothing takes it back by itself"
+        two.execute("UPDATE notes SET body = 'two again' WHERE id = 1")
+        fleet.wait_caught_up()
+        assert shown()[0] == (1, "two again", "jetson-02")
+        assert fleet.centre.db.value("SELECT count(*) FROM pmoves_sync.conflict_log WHERE state = 'open'") == 1
+        assert fleet.centre.dead_letters() == []

@@ -346,6 +346,9 @@ INSTANTIATE_TEST_SUITE_P(
          "tables: [{table: jobs, conflict: manual, granularity: column}]\n",
          "f.yaml:4: tables[0].granularity: 'column' belongs to 'last-write-wins'; 'manual' takes "
          "whole rows"},
+        {"manual_without_a_log", "tables: [{table: jobs, conflict: manual, log: 'off'}]\n",
+         "f.yaml:4: tables[0].log: 'manual' needs conflicts to be logged, a person picks by them; "
+         "allowed: log: lossy, all"},
         {"unknown_delete", Table("delete: delete_wins"),
          std::string(kAt) +
              "delete: 'delete_wins' is not allowed; one of last-write-wins, delete-wins, "

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "subscriber/core/merge_sql.h"
+#include "subscriber/core/pick_sql.h"
 #include "tests/testing/target_tables.h"
 
 namespace pmoves {
@@ -96,6 +97,11 @@ std::string Functions() {
   by_column.policy.soft_delete_column = "output";
   text("registers, per column, soft: body", CentralFunctionBody(by_column));
   text("odd: settle", SettleBuried(OddTable()));
+
+  text("pick: report", PickReport(TasksTable()));
+  text("pick: delete", PickDelete(TasksTable()));
+  text("pick: touch", TouchPicked(TasksTable()));
+  text("pick: source", PickedSource(OddTable()));
   return out.str();
 }
 
