@@ -80,7 +80,48 @@ std::string PeaksUnder(const TablePlan& plan) {
   return peaks.empty() ? std::string("'{}'::jsonb") : absl::StrJoin(peaks, " || ");
 }
 
+// The relation under which pmoves_sync.source_clock has it.
+std::string ClockRelation(const TargetTable& table, const std::string& clock) {
+  return SqlLiteral(clock == "column" ? table.Name() : std::string());
+}
+
 }  // namespace
+
+std::string ClockName(const TablePolicy& policy) {
+  switch (policy.version) {
+    case VersionSource::kColumn:
+      return "column";
+    case VersionSource::kArrival:
+      return "arrival";
+    case VersionSource::kCommit:
+      break;
+  }
+  return "commit";
+}
+
+bool ChangesClock(const std::optional<RecordedRule>& recorded, const TablePolicy& policy) {
+  return recorded.has_value() && !recorded->clock.empty() && recorded->clock != ClockName(policy);
+}
+
+std::string RaiseClocks(const TargetTable& table, const std::string& before) {
+  const std::string now = ClockName(table.policy);
+  const std::string reached =
+      before == "commit"
+          ? std::string("p.hlc")
+          : absl::StrFormat(
+                "COALESCE((SELECT b.hlc FROM pmoves_sync.source_clock b WHERE b.source = p.source "
+                "AND b.relation = %s), 0)",
+                ClockRelation(table, before));
+  if (now == "commit") {
+    return absl::StrFormat("UPDATE pmoves_sync.source_position p SET hlc = GREATEST(p.hlc, %s)",
+                           reached);
+  }
+  return absl::StrFormat(
+      "INSERT INTO pmoves_sync.source_clock AS c (source, relation, hlc) SELECT p.source, %s, %s "
+      "FROM pmoves_sync.source_position p ON CONFLICT (source, relation) DO UPDATE SET hlc = "
+      "GREATEST(c.hlc, EXCLUDED.hlc)",
+      ClockRelation(table, now), reached);
+}
 
 RuleChange ChangeOf(const std::optional<RecordedRule>& recorded, const TablePolicy& policy) {
   const bool registers = UsesRegisters(policy);

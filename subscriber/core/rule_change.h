@@ -10,6 +10,8 @@
 //     report; what is gone leaves tombstones. The registers go: kept, they would be out of date
 //     when the rule is changed back;
 //   - row version to row version: the rows stay.
+// When versions come from another clock, each source's goes on above what the one before gave:
+// else its next changes would be older than its own rows.
 // Thread: any. Pure.
 #ifndef PMOVES_SUBSCRIBER_CORE_RULE_CHANGE_H_
 #define PMOVES_SUBSCRIBER_CORE_RULE_CHANGE_H_
@@ -30,13 +32,21 @@ struct RecordedRule {
   std::string policy;  // PolicyText; empty: recorded by an earlier version, it is not known
   bool uses_registers = false;
   bool unfinished = false;  // a change to it was begun and not ended
+  std::string clock = {};   // ClockName; empty: not known
 };
 
 enum class RuleChange { kNone, kRecord, kAdopt, kRecompute, kForget };
 // `recorded`: none, the table is new to this program.
 RuleChange ChangeOf(const std::optional<RecordedRule>& recorded, const TablePolicy& policy);
+// Where the versions of its changes come from: "commit", "column" or "arrival".
+std::string ClockName(const TablePolicy& policy);
+// True when that is another one now.
+bool ChangesClock(const std::optional<RecordedRule>& recorded, const TablePolicy& policy);
 // What it does to the rows, for people.
 std::string Describe(RuleChange change);
+
+// Raises the clock that the table's policy reads, of every source, to the one of name `before`.
+std::string RaiseClocks(const TargetTable& table, const std::string& before);
 
 // Statements that go through the keys of a table in order, a bounded number at a time. Parameter:
 // the last key of the piece before, at first empty. They put the keys of the next piece into

@@ -95,7 +95,7 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.table_rule (
 );
 -- A table that has no policy yet was recorded by an earlier version: its rows are looked at once.
 ALTER TABLE pmoves_sync.table_rule ADD COLUMN IF NOT EXISTS policy text NOT NULL DEFAULT '',
-  ADD COLUMN IF NOT EXISTS unfinished boolean NOT NULL DEFAULT false;
+  ADD COLUMN IF NOT EXISTS unfinished boolean NOT NULL DEFAULT false, ADD COLUMN IF NOT EXISTS clock text NOT NULL DEFAULT '';
 COMMENT ON TABLE pmoves_sync.table_rule IS 'The conflict rule that made the rows of a table, with a number that rises at each change. unfinished: a change to another one was begun; the next start ends it.';
 
 CREATE SEQUENCE IF NOT EXISTS pmoves_sync.central_clock CYCLE;

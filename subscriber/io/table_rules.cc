@@ -45,14 +45,16 @@ class Progress {
 absl::StatusOr<TableRules::State> TableRules::Look(const TableConfig& table) {
   ASSIGN_OR_RETURN(
       const PgRows rows,
-      connection_.Execute("SELECT version, policy, uses_registers, unfinished, to_char(changed_at "
-                          "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM "
-                          "pmoves_sync.table_rule WHERE relation = $1",
-                          {PgParam(table.schema + "." + table.table)}));
+      connection_.Execute(
+          "SELECT version, policy, uses_registers, unfinished, clock, to_char(changed_at "
+          "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM "
+          "pmoves_sync.table_rule WHERE relation = $1",
+          {PgParam(table.schema + "." + table.table)}));
   State state;
   if (rows.size() == 1) {
-    state.recorded = {rows.Int(0, 0), rows.String(0, 1), rows.Bool(0, 2), rows.Bool(0, 3)};
-    state.changed_at = rows.String(0, 4);
+    state.recorded = {rows.Int(0, 0), rows.String(0, 1), rows.Bool(0, 2), rows.Bool(0, 3),
+                      rows.String(0, 4)};
+    state.changed_at = rows.String(0, 5);
   }
   state.change = ChangeOf(state.recorded, table.policy);
   return state;
@@ -106,13 +108,17 @@ absl::StatusOr<bool> TableRules::CouldCarryOut() {
 absl::Status TableRules::CarryOut(const TargetTable& table, const TableConfig& config,
                                   const Ports& ports) {
   ASSIGN_OR_RETURN(const State state, Look(config));
-  if (state.change != RuleChange::kNone && state.change != RuleChange::kRecord)
+  const bool other_clock = ChangesClock(state.recorded, config.policy);
+  if ((state.change != RuleChange::kNone && state.change != RuleChange::kRecord) || other_clock)
     RETURN_IF_ERROR(RequireAlone(table));
   RETURN_IF_ERROR(RefreshTriggers(table, ports));
   if (state.change == RuleChange::kNone) return absl::OkStatus();
   const int64_t version = state.recorded.has_value() ? state.recorded->version + 1 : 1;
   ports.tell(table, absl::StrFormat("rule %d: %s: %s", version, PolicyText(config.policy),
                                     Describe(state.change)));
+  if (other_clock) {
+    RETURN_IF_ERROR(connection_.Execute(RaiseClocks(table, state.recorded->clock)).status());
+  }
   return Change(table, state.change, ports);
 }
 
@@ -182,13 +188,15 @@ absl::Status TableRules::Record(const TargetTable& table, bool unfinished) {
         .status();
   }
   const std::string policy = PolicyText(table.policy);
+  const std::string clock = ClockName(table.policy);
   return connection_
       .Execute(
           "INSERT INTO pmoves_sync.table_rule AS r (relation, version, policy, "
-          "uses_registers) VALUES ($1, 1, $2, $3) ON CONFLICT (relation) DO UPDATE SET "
+          "uses_registers, clock) VALUES ($1, 1, $2, $3, $4) ON CONFLICT (relation) DO UPDATE SET "
           "version = r.version + 1, policy = EXCLUDED.policy, uses_registers = "
-          "EXCLUDED.uses_registers, unfinished = false, changed_at = now()",
-          {PgParam(relation), PgParam(policy), PgParam(UsesRegisters(table.policy) ? "t" : "f")})
+          "EXCLUDED.uses_registers, clock = EXCLUDED.clock, unfinished = false, changed_at = now()",
+          {PgParam(relation), PgParam(policy), PgParam(UsesRegisters(table.policy) ? "t" : "f"),
+           PgParam(clock)})
       .status();
 }
 

@@ -315,3 +315,25 @@ def test_a_person_picks_what_is_shown_until_a_source_says_something_new():
         assert shown()[0] == (1, "two again", "jetson-02")
         assert fleet.centre.db.value("SELECT count(*) FROM pmoves_sync.conflict_log WHERE state = 'open'") == 1
         assert fleet.centre.dead_letters() == []
+
+
+def test_a_change_of_the_clock_loses_no_later_change_of_the_same_source():
+    """The stamps of the new clock are older than the versions that are there."""
+    schema = "CREATE TABLE notes (id int PRIMARY KEY, body text, updated_at timestamptz)"
+    for rule in ({"table": "notes"}, {"table": "notes", "delete": "own-only"}):
+        with three_edges(schema, ["notes"], [rule]) as fleet:
+            one = fleet.edges[0].db
+
+            def restart_with(version):
+                fleet.subscriber.terminate()
+                fleet.centre.subscribers.clear()
+                fleet.centre.add_subscriber([dict(rule, version=version)]).start()
+
+            one.execute("INSERT INTO notes VALUES (1, 'by commit', '2001-01-01')")
+            fleet.wait_caught_up()
+            for version in ("column:updated_at", "arrival", "commit"):
+                restart_with(version)
+                one.execute("UPDATE notes SET body = %s", (version,))
+                fleet.wait_caught_up()
+                assert fleet.centre.db.query("SELECT body FROM notes") == [(version,)], rule
+            assert fleet.centre.dead_letters() == []

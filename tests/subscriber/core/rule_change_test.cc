@@ -42,6 +42,20 @@ TEST(RuleChangeTest, FollowsFromWhatMadeTheRows) {
   EXPECT_EQ(ChangeOf(recorded(by_row), ignoring), RuleChange::kRecord);
 }
 
+TEST(RuleChangeTest, KnowsWhenVersionsComeFromAnotherClock) {
+  TablePolicy policy;
+  policy.version = VersionSource::kColumn;
+  EXPECT_FALSE(ChangesClock(std::nullopt, policy));
+  RecordedRule recorded;
+  EXPECT_FALSE(ChangesClock(recorded, policy)) << "it is not known";
+  recorded.clock = "column";
+  EXPECT_FALSE(ChangesClock(recorded, policy)) << "another column has the same clock";
+  recorded.clock = "commit";
+  EXPECT_TRUE(ChangesClock(recorded, policy));
+  recorded.clock = "arrival";
+  EXPECT_TRUE(ChangesClock(recorded, policy));
+}
+
 TEST(PolicyTextTest, SaysWhatDecidesRowsAndNothingElse) {
   TablePolicy policy;
   EXPECT_EQ(PolicyText(policy), "conflict: last-write-wins");
@@ -94,6 +108,11 @@ std::string Statements() {
   text("adopt tombstones", AdoptTombstones(jobs));
   text("complete registers", CompleteRegisters(jobs));
   text("forget registers", ForgetRegisters(jobs));
+  text("raise the commit clock", RaiseClocks(jobs, "column"));
+  jobs.policy.version = VersionSource::kColumn;
+  text("raise the clock of a column", RaiseClocks(jobs, "commit"));
+  jobs.policy.version = VersionSource::kArrival;
+  text("raise the clock of arrivals", RaiseClocks(jobs, "column"));
   return out.str();
 }
 

@@ -268,6 +268,32 @@ TEST_F(TableRulesTest, ATableThatCannotBeMergedIsLeftOutAndComesUnderItsRuleWhen
   EXPECT_EQ(Count("pmoves_sync.register"), 1);
 }
 
+TEST_F(TableRulesTest, AnotherClockGoesOnAboveTheVersionsOfTheOneBefore) {
+  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
+  ASSERT_THAT(Apply({SendInsert(kA, 500, 1, "a"), SendInsert(kB, 700, 2, "b")}), IsOk());
+  const std::string clocks =
+      "SELECT COALESCE(string_agg(source || ' ' || relation || ' ' || hlc, ', ' ORDER BY source, "
+      "relation), '') FROM pmoves_sync.source_clock";
+  Execute("ALTER TABLE jobs ADD COLUMN updated_at timestamptz");
+  TablePolicy policy;
+  policy.version = VersionSource::kColumn;
+  policy.version_column = "updated_at";
+  ASSERT_THAT(StartWith(policy), IsOk());
+  EXPECT_EQ(Execute(clocks).String(0, 0), "jetson-01 public.jobs 500, jetson-02 public.jobs 700");
+  Execute("UPDATE pmoves_sync.source_clock SET hlc = 900 WHERE source = 'jetson-01'");
+  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
+  EXPECT_EQ(Execute("SELECT string_agg(source || ' ' || hlc, ', ' ORDER BY source) FROM "
+                    "pmoves_sync.source_position")
+                .String(0, 0),
+            "jetson-01 900, jetson-02 700");
+  // Nothing is raised while the clock is the same.
+  policy = TablePolicy();
+  policy.on_delete = DeletePolicy::kIgnore;
+  Execute("DELETE FROM pmoves_sync.source_clock");
+  ASSERT_THAT(StartWith(policy), IsOk());
+  EXPECT_EQ(Execute(clocks).String(0, 0), "");
+}
+
 TEST_F(TableRulesTest, OneProcessAtATimeLooksAtTheRules) {
   auto other = PgConnection::Connect(TargetSessionOptions(config_, "other process"));
   ASSERT_THAT(other, IsOk());
