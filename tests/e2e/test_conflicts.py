@@ -264,6 +264,33 @@ def test_a_rule_is_changed_by_a_restart():
         assert fleet.centre.dead_letters() == []
 
 
+def test_a_change_of_a_rule_that_is_killed_half_way_is_ended_by_the_next_start():
+    def priority(source):
+        return {"table": "notes", "conflict": "source-priority", "priority": [source]}
+
+    with three_edges(PLAIN, ["notes"], [priority("jetson-01")]) as fleet:
+        for edge in fleet.edges[:2]:
+            edge.db.execute("INSERT INTO notes SELECT g, %s FROM generate_series(1, 20000) g", (edge.source,))
+        fleet.wait_caught_up()
+        fleet.subscriber.terminate()
+        fleet.centre.subscribers.clear()
+        changed = fleet.centre.add_subscriber([priority("jetson-02")])
+        changed.start()
+
+        def done():
+            return fleet.centre.db.value("SELECT count(*) FROM notes WHERE body = 'jetson-02'")
+
+        wait_until(lambda: done() > 0, 30, "the change begins", fleet.diagnose)
+        changed.kill9()
+        assert done() < 20000
+        assert fleet.centre.db.query("SELECT version, unfinished FROM pmoves_sync.table_rule WHERE relation = 'public.notes'") == [(1, True)]
+        changed.start()
+        fleet.edges[2].db.execute("INSERT INTO notes VALUES (0, 'new')")
+        wait_until(lambda: fleet.centre.db.value("SELECT count(*) FROM notes WHERE id = 0") == 1, 30, "the end", fleet.diagnose)
+        assert done() == 20000, "all rows before anything is applied"
+        assert fleet.centre.db.query("SELECT version, unfinished FROM pmoves_sync.table_rule WHERE relation = 'public.notes'") == [(2, False)]
+
+
 def test_a_table_that_is_missing_at_the_start_comes_under_its_rule_when_it_is_there():
     with three_edges(PLAIN, ["notes"], [{"table": "notes", "conflict": "keep-central"}]) as fleet:
         fleet.subscriber.terminate()
