@@ -6,9 +6,8 @@
 //   - an INSERT is stamped by the defaults of the inline columns. Not by a trigger: a BEFORE INSERT
 //     row trigger, even one that does not fire, makes COPY insert row by row, and workers COPY;
 //   - an UPDATE is stamped by a trigger, above the version of the row that its writer saw;
-//   - a DELETE, the old key of an UPDATE that changes it, and a TRUNCATE leave what those of an
-//   edge
-//     leave: a tombstone, or a register (central_register_sql).
+//   - a DELETE, the old key of an UPDATE that changes it, and a TRUNCATE leave what an edge's do:
+//     a tombstone, or a register (central_register_sql).
 // A write in the centre is newer than everything that the centre had of its key: an edge whose
 // clock is ahead does not take back what a person decides after having seen its change.
 //

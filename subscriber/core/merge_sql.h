@@ -12,8 +12,7 @@
 //   - deletes: a tombstone for every key (a late older insert must stay dead), then the row goes if
 //     it is older.
 //     With delete: soft (and a row that nobody else writes) the row stays and gets the time.
-//   - partial updates: UPDATE ... WHERE the row is this source's own and older: the columns that
-//   did
+//   - partial updates: UPDATE ... WHERE the row is this source's own and older: columns that did
 //     not travel must be those of the same source, or the row would be one that nobody ever had.
 //     Zero rows mean "hidden by a newer one", "missing" or "another source's": pg_target asks
 //     which.

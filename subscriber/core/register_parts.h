@@ -1,7 +1,7 @@
 // register_parts: pieces of the statements that write registers.
 //
 // In the flow:  register_sql (reports of sources), central_register_sql (writes in the centre),
-// rule_change_sql -> here
+// rule_change -> here
 // Expressions: `image` is jsonb, `version` bigint; g is the register that is there, and live.
 // Thread: any. Pure.
 #ifndef PMOVES_SUBSCRIBER_CORE_REGISTER_PARTS_H_

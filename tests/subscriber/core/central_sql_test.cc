@@ -6,13 +6,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/pick_sql.h"
+#include "tests/testing/golden.h"
 #include "tests/testing/target_tables.h"
 
 namespace pmoves {
@@ -55,63 +53,55 @@ TargetTable TasksTable() {
   return table;
 }
 
-std::string Functions() {
-  std::ostringstream out;
-  auto text = [&out](const char* name, const std::string& sql) {
-    out << "-- " << name << "\n" << sql << ";\n\n";
-  };
+Golden Functions() {
+  Golden golden;
   const TargetTable jobs = JobsTable();
-  text("jobs: function", CreateCentralFunction(jobs, {{"datestyle", "ISO"}}));
+  golden.Text("jobs: function", CreateCentralFunction(jobs, {{"datestyle", "ISO"}}));
   for (const CentralTrigger& trigger : CentralTriggers(jobs))
-    text(trigger.name.c_str(), trigger.create);
-  text("jobs: settle", SettleBuried(jobs));
+    golden.Text(trigger.name.c_str(), trigger.create);
+  golden.Text("jobs: settle", SettleBuried(jobs));
 
   TargetTable emptied = JobsTable();
   emptied.policy.truncate = TruncatePolicy::kAll;
-  text("truncate takes all: body", CentralFunctionBody(emptied));
-  text("truncate takes all: settle", SettleBuried(emptied));
+  golden.Text("truncate takes all: body", CentralFunctionBody(emptied));
+  golden.Text("truncate takes all: settle", SettleBuried(emptied));
 
   TargetTable audit = JobsTable();
   audit.policy.row.kind = RuleKind::kAppendOnly;
-  text("append-only: body", CentralFunctionBody(audit));
+  golden.Text("append-only: body", CentralFunctionBody(audit));
 
-  text("own: body", CentralFunctionBody(OwnJobsTable()));
+  golden.Text("own: body", CentralFunctionBody(OwnJobsTable()));
   TargetTable soft = OwnJobsTable();
   soft.policy.on_delete = DeletePolicy::kSoft;
   soft.policy.soft_delete_column = "output";
-  text("own, soft: body", CentralFunctionBody(soft));
-  text("own: settle", SettleBuried(OwnJobsTable()));
-  text("odd: body", CentralFunctionBody(OddTable()));
+  golden.Text("own, soft: body", CentralFunctionBody(soft));
+  golden.Text("own: settle", SettleBuried(OwnJobsTable()));
+  golden.Text("odd: body", CentralFunctionBody(OddTable()));
 
   TargetTable kept = JobsTable();
   kept.policy.row.kind = RuleKind::kKeepCentral;
-  text("registers: body", CentralFunctionBody(kept));
+  golden.Text("registers: body", CentralFunctionBody(kept));
   kept.policy.truncate = TruncatePolicy::kAll;
   kept.policy.on_delete = DeletePolicy::kSoft;
   kept.policy.soft_delete_column = "output";
-  text("registers, soft, truncate takes all: body", CentralFunctionBody(kept));
-  text("registers, rules of columns: body", CentralFunctionBody(TasksTable()));
+  golden.Text("registers, soft, truncate takes all: body", CentralFunctionBody(kept));
+  golden.Text("registers, rules of columns: body", CentralFunctionBody(TasksTable()));
   TargetTable by_column = JobsTable();
   by_column.policy.granularity = Granularity::kColumn;
   by_column.policy.on_delete = DeletePolicy::kSoft;
   by_column.policy.soft_delete_column = "output";
-  text("registers, per column, soft: body", CentralFunctionBody(by_column));
-  text("odd: settle", SettleBuried(OddTable()));
+  golden.Text("registers, per column, soft: body", CentralFunctionBody(by_column));
+  golden.Text("odd: settle", SettleBuried(OddTable()));
 
-  text("pick: report", PickReport(TasksTable()));
-  text("pick: delete", PickDelete(TasksTable()));
-  text("pick: touch", TouchPicked(TasksTable()));
-  text("pick: source", PickedSource(OddTable()));
-  return out.str();
+  golden.Text("pick: report", PickReport(TasksTable()));
+  golden.Text("pick: delete", PickDelete(TasksTable()));
+  golden.Text("pick: touch", TouchPicked(TasksTable()));
+  golden.Text("pick: source", PickedSource(OddTable()));
+  return golden;
 }
 
 TEST(CentralSqlTest, FunctionsAreThoseOfTheGoldenFile) {
-  const std::string got = Functions();
-  if (std::getenv("PMOVES_WRITE_GOLDEN") != nullptr) std::ofstream(PMOVES_GOLDEN_FILE) << got;
-  std::ifstream file(PMOVES_GOLDEN_FILE);
-  std::ostringstream want;
-  want << file.rdbuf();
-  EXPECT_EQ(got, want.str());
+  Functions().ExpectSameAs(PMOVES_GOLDEN_FILE);
 }
 
 TEST(CentralSqlTest, EveryTableHasAFunctionOfItsOwn) {

@@ -6,13 +6,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-
 #include "subscriber/core/json_sql.h"
 #include "subscriber/core/rule_sql.h"
 #include "subscriber/core/unique_sql.h"
+#include "tests/testing/golden.h"
 
 namespace pmoves {
 namespace {
@@ -42,84 +39,79 @@ TargetTable With(RuleKind kind, std::vector<std::string> columns, Rule rule = {}
   return table;
 }
 
-std::string Statements() {
-  std::ostringstream out;
-  auto text = [&out](const char* name, const std::string& sql) {
-    out << "-- " << name << "\n" << sql << ";\n\n";
-  };
-  text("touched", CreateTouched());
+Golden Statements() {
+  Golden golden;
+  golden.Text("touched", CreateTouched());
 
   TargetTable plain = With(RuleKind::kFirstWriteWins, {});
   const Shape& all = plain.Intern({0, 1, 2, 3, 4});
   const Shape& some = plain.Intern({0, 1});
   const Shape& key = plain.Intern({0});
-  text("report from stage", RegisterFromStage(plain, all, "pmoves_stage_1"));
-  text("report row", RegisterRow(plain, all).sql);
-  text("delete from stage", RegisterDeleteFromStage(plain, key, "pmoves_stage_1"));
-  text("delete row", RegisterDelete(plain, key).sql);
-  text("partial row", RegisterPartial(plain, some).sql);
-  text("move row", RegisterMove(plain, some).sql);
-  text("why untouched", RegisterWhyUntouched(plain).sql);
-  text("truncate own rows", RegisterTruncate(plain).sql);
-  text("first-write-wins", Recompute(plain));
+  golden.Text("report from stage", RegisterFromStage(plain, all, "pmoves_stage_1"));
+  golden.Text("report row", RegisterRow(plain, all).sql);
+  golden.Text("delete from stage", RegisterDeleteFromStage(plain, key, "pmoves_stage_1"));
+  golden.Text("delete row", RegisterDelete(plain, key).sql);
+  golden.Text("partial row", RegisterPartial(plain, some).sql);
+  golden.Text("move row", RegisterMove(plain, some).sql);
+  golden.Text("why untouched", RegisterWhyUntouched(plain).sql);
+  golden.Text("truncate own rows", RegisterTruncate(plain).sql);
+  golden.Text("first-write-wins", Recompute(plain));
   plain.policy.truncate = TruncatePolicy::kAll;
-  text("truncate all", RegisterTruncate(plain).sql);
-  text("below the floor", Recompute(plain));
+  golden.Text("truncate all", RegisterTruncate(plain).sql);
+  golden.Text("below the floor", Recompute(plain));
 
   TargetTable by_column = Tasks();
   by_column.policy.granularity = Granularity::kColumn;
-  text("last-write-wins per column: report row",
-       RegisterRow(by_column, by_column.Intern({0, 1})).sql);
-  text("last-write-wins per column", Recompute(by_column));
-  text("last-write-wins per group", Recompute(With(RuleKind::kLastWriteWins, {"status", "n"})));
-  text("source-priority", Recompute(With(RuleKind::kSourcePriority, {}, {.priority = {"b", "a"}})));
-  text("value-priority, source",
-       Recompute(With(RuleKind::kValuePriority, {"status", "n"}, {.values = {"running"}})));
+  golden.Text("last-write-wins per column: report row",
+              RegisterRow(by_column, by_column.Intern({0, 1})).sql);
+  golden.Text("last-write-wins per column", Recompute(by_column));
+  golden.Text("last-write-wins per group",
+              Recompute(With(RuleKind::kLastWriteWins, {"status", "n"})));
+  golden.Text("source-priority",
+              Recompute(With(RuleKind::kSourcePriority, {}, {.priority = {"b", "a"}})));
+  golden.Text("value-priority, source",
+              Recompute(With(RuleKind::kValuePriority, {"status", "n"}, {.values = {"running"}})));
   TargetTable epoch =
       With(RuleKind::kValuePriority, {"status"},
            {.values = {"running"}, .scope = ValueScope::kEpoch, .epoch_column = "n"});
-  text("value-priority, epoch: report row", RegisterRow(epoch, epoch.Intern({0, 1, 2})).sql);
-  text("value-priority, epoch", Recompute(epoch));
-  text("greatest", Recompute(With(RuleKind::kGreatest, {"n"})));
-  text("least", Recompute(With(RuleKind::kLeast, {"n"})));
-  text("sum-of-sources", Recompute(With(RuleKind::kSumOfSources, {"n"})));
-  text("set-union", Recompute(With(RuleKind::kSetUnion, {"tags"})));
-  text("set-union of json", Recompute(With(RuleKind::kSetUnion, {"doc"})));
+  golden.Text("value-priority, epoch: report row", RegisterRow(epoch, epoch.Intern({0, 1, 2})).sql);
+  golden.Text("value-priority, epoch", Recompute(epoch));
+  golden.Text("greatest", Recompute(With(RuleKind::kGreatest, {"n"})));
+  golden.Text("least", Recompute(With(RuleKind::kLeast, {"n"})));
+  golden.Text("sum-of-sources", Recompute(With(RuleKind::kSumOfSources, {"n"})));
+  golden.Text("set-union", Recompute(With(RuleKind::kSetUnion, {"tags"})));
+  golden.Text("set-union of json", Recompute(With(RuleKind::kSetUnion, {"doc"})));
   TargetTable json = With(RuleKind::kJsonMerge, {"doc"});
-  text("json-merge: report row", RegisterRow(json, json.Intern({0, 4})).sql);
-  text("json-merge", Recompute(json));
-  text("keep-central", Recompute(With(RuleKind::kKeepCentral, {})));
-  text("manual", Recompute(With(RuleKind::kManual, {})));
-  text("expression",
-       Recompute(With(RuleKind::kExpression, {"n"}, {.expression = "GREATEST(a, b)"})));
+  golden.Text("json-merge: report row", RegisterRow(json, json.Intern({0, 4})).sql);
+  golden.Text("json-merge", Recompute(json));
+  golden.Text("keep-central", Recompute(With(RuleKind::kKeepCentral, {})));
+  golden.Text("manual", Recompute(With(RuleKind::kManual, {})));
+  golden.Text("expression",
+              Recompute(With(RuleKind::kExpression, {"n"}, {.expression = "GREATEST(a, b)"})));
 
-  text("rows to be", RowsToBe(With(RuleKind::kGreatest, {"n"}), 10));
-  text("find blocking",
-       FindBlocking(Tasks(),
-                    {{.name = "tasks_name", .expressions = {"lower(status)"}, .predicate = "n > 0"},
-                     {.name = "tasks_both", .expressions = {"status", "n"}, .nulls_equal = true}},
-                    {{"twice", "(n * 2)"}}));
+  golden.Text("rows to be", RowsToBe(With(RuleKind::kGreatest, {"n"}), 10));
+  golden.Text(
+      "find blocking",
+      FindBlocking(Tasks(),
+                   {{.name = "tasks_name", .expressions = {"lower(status)"}, .predicate = "n > 0"},
+                    {.name = "tasks_both", .expressions = {"status", "n"}, .nulls_equal = true}},
+                   {{"twice", "(n * 2)"}}));
 
   TargetTable deletes = Tasks();
   for (const auto& [name, policy] : {std::pair("delete-wins", DeletePolicy::kDeleteWins),
                                      std::pair("update-wins", DeletePolicy::kUpdateWins),
                                      std::pair("own-only", DeletePolicy::kOwnOnly)}) {
     deletes.policy.on_delete = policy;
-    text(name, Recompute(deletes));
+    golden.Text(name, Recompute(deletes));
   }
   deletes.policy.on_delete = DeletePolicy::kSoft;
   deletes.policy.soft_delete_column = "status";
-  text("soft: delete row", RegisterDelete(deletes, deletes.Intern({0})).sql);
-  return out.str();
+  golden.Text("soft: delete row", RegisterDelete(deletes, deletes.Intern({0})).sql);
+  return golden;
 }
 
 TEST(RegisterSqlTest, StatementsAreThoseOfTheGoldenFile) {
-  const std::string got = Statements();
-  if (std::getenv("PMOVES_WRITE_GOLDEN") != nullptr) std::ofstream(PMOVES_GOLDEN_FILE) << got;
-  std::ifstream file(PMOVES_GOLDEN_FILE);
-  std::ostringstream want;
-  want << file.rdbuf();
-  EXPECT_EQ(got, want.str());
+  Statements().ExpectSameAs(PMOVES_GOLDEN_FILE);
 }
 
 // AllRules is indexed by RuleKind.

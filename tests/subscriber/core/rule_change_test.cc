@@ -5,11 +5,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-
 #include "subscriber/core/policy_text.h"
+#include "tests/testing/golden.h"
 #include "tests/testing/target_tables.h"
 
 namespace pmoves {
@@ -92,37 +89,29 @@ TEST(PolicyTextTest, DoesNotDependOnTheOrderOfColumns) {
   EXPECT_EQ(PolicyText(policy), PolicyText(turned));
 }
 
-std::string Statements() {
-  std::ostringstream out;
-  auto text = [&out](const char* name, const std::string& sql) {
-    out << "-- " << name << "\n" << sql << ";\n\n";
-  };
+Golden Statements() {
+  Golden golden;
   TargetTable jobs = JobsTable();
   jobs.policy.columns = {
       {{"status"}, {.kind = RuleKind::kLastWriteWins}},
       {{"output"},
        {.kind = RuleKind::kValuePriority, .values = {"done"}, .scope = ValueScope::kAbsorbing}}};
-  text("touch next registers", TouchNextRegisters(jobs, 1000).sql);
-  text("touch next tombstones", TouchNextTombstones(jobs, 1000).sql);
-  text("adopt rows", AdoptRows(jobs).sql);
-  text("adopt tombstones", AdoptTombstones(jobs));
-  text("complete registers", CompleteRegisters(jobs));
-  text("forget registers", ForgetRegisters(jobs));
-  text("raise the commit clock", RaiseClocks(jobs, "column"));
+  golden.Text("touch next registers", TouchNextRegisters(jobs, 1000).sql);
+  golden.Text("touch next tombstones", TouchNextTombstones(jobs, 1000).sql);
+  golden.Text("adopt rows", AdoptRows(jobs).sql);
+  golden.Text("adopt tombstones", AdoptTombstones(jobs));
+  golden.Text("complete registers", CompleteRegisters(jobs));
+  golden.Text("forget registers", ForgetRegisters(jobs));
+  golden.Text("raise the commit clock", RaiseClocks(jobs, "column"));
   jobs.policy.version = VersionSource::kColumn;
-  text("raise the clock of a column", RaiseClocks(jobs, "commit"));
+  golden.Text("raise the clock of a column", RaiseClocks(jobs, "commit"));
   jobs.policy.version = VersionSource::kArrival;
-  text("raise the clock of arrivals", RaiseClocks(jobs, "column"));
-  return out.str();
+  golden.Text("raise the clock of arrivals", RaiseClocks(jobs, "column"));
+  return golden;
 }
 
 TEST(RuleChangeTest, StatementsAreThoseOfTheGoldenFile) {
-  const std::string got = Statements();
-  if (std::getenv("PMOVES_WRITE_GOLDEN") != nullptr) std::ofstream(PMOVES_GOLDEN_FILE) << got;
-  std::ifstream file(PMOVES_GOLDEN_FILE);
-  std::ostringstream want;
-  want << file.rdbuf();
-  EXPECT_EQ(got, want.str());
+  Statements().ExpectSameAs(PMOVES_GOLDEN_FILE);
 }
 
 }  // namespace
