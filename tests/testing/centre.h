@@ -20,8 +20,7 @@
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_catalog.h"
 #include "subscriber/io/pg_target.h"
-#include "tests/testing/postgres_server.h"
-#include "tests/testing/status_matchers.h"
+#include "tests/testing/postgres_test.h"
 
 namespace pmoves {
 
@@ -39,14 +38,29 @@ inline std::string JobText(int id, const std::string& status) {
 inline Sent SendInsert(const std::string& source, int64_t hlc, int id, const std::string& status) {
   return {source, "INSERT", absl::StrFormat(R"("data":[%s])", JobText(id, status)), hlc};
 }
-// So many rows of ids from `first` go through a stage.
-inline Sent SendInserts(const std::string& source, int64_t hlc, int first, int count,
-                        const std::string& status) {
+inline Sent SendUpdate(const std::string& source, int64_t hlc, int id, const std::string& status) {
+  return {source, "UPDATE", absl::StrFormat(R"("data":[%s])", JobText(id, status)), hlc};
+}
+// So many rows of ids from `first`: enough of them go through a stage.
+inline Sent SendRows(const std::string& operation, const std::string& source, int64_t hlc,
+                     int first, int count, const std::string& status) {
   std::string rows;
   for (int id = first; id < first + count; ++id) {
     rows += (id == first ? "" : ",") + JobText(id, status);
   }
-  return {source, "INSERT", absl::StrFormat(R"("data":[%s])", rows), hlc};
+  return {source, operation, absl::StrFormat(R"("data":[%s])", rows), hlc};
+}
+inline Sent SendInserts(const std::string& source, int64_t hlc, int first, int count,
+                        const std::string& status) {
+  return SendRows("INSERT", source, hlc, first, count, status);
+}
+// Another key; the output did not travel.
+inline Sent SendMove(const std::string& source, int64_t hlc, int from, int to) {
+  return {source, "UPDATE",
+          absl::StrFormat(
+              R"("data":[{"id":%d,"status":"moved"}],"keys":[{"id":%d}],"unchanged":["output"])",
+              to, from),
+          hlc};
 }
 inline Sent SendPartial(const std::string& source, int64_t hlc, int id, const std::string& status) {
   return {source, "UPDATE",
@@ -60,31 +74,19 @@ inline Sent SendTruncate(const std::string& source, int64_t hlc) {
   return {source, "TRUNCATE", "", hlc};
 }
 
-class CentreTest : public testing::Test {
+class CentreTest : public PostgresTest {
  protected:
-  static void SetUpTestSuite() {
-    auto server = PostgresServer::Start();
-    ASSERT_THAT(server, IsOk());
-    server_ = server->release();
-  }
-  static void TearDownTestSuite() {
-    delete server_;
-    server_ = nullptr;
-  }
   void SetUp() override {
-    config_.postgres.dsn = server_->Dsn();
-    TableConfig& jobs = config_.tables.emplace_back();
-    jobs.schema = "public";
-    jobs.table = "jobs";
-    auto connection = PgConnection::Connect(TargetSessionOptions(config_, "test"));
-    ASSERT_THAT(connection, IsOk());
-    connection_ = *std::move(connection);
+    ASSERT_NO_FATAL_FAILURE(Connect("jobs"));
+    config_.tables[0].policy = FirstPolicy();
     Execute("DROP SCHEMA IF EXISTS pmoves_sync CASCADE; DROP TABLE IF EXISTS jobs");
     Execute("CREATE TABLE jobs (id integer PRIMARY KEY, status text, output text)");
     ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
     target_ = std::make_unique<PgTarget>(*connection_);
-    Configure(TablePolicy());
+    Configure(FirstPolicy());
   }
+  // Of the table, from its first day.
+  virtual TablePolicy FirstPolicy() const { return {}; }
 
   void Configure(const TablePolicy& policy) {
     config_.tables[0].policy = policy;
@@ -98,11 +100,6 @@ class CentreTest : public testing::Test {
         "TRUNCATE jobs, pmoves_sync.tombstone, pmoves_sync.truncate_floor, "
         "pmoves_sync.source_position, pmoves_sync.collection, pmoves_sync.sync_status");
     positions_.clear();
-  }
-  PgRows Execute(const std::string& sql) {
-    auto rows = connection_->Execute(sql);
-    EXPECT_THAT(rows, IsOk()) << sql;
-    return rows.ok() ? *std::move(rows) : PgRows(nullptr);
   }
 
   // In one transaction.
@@ -155,9 +152,6 @@ class CentreTest : public testing::Test {
     return Execute("SELECT count(*) FROM " + table).Int(0, 0);
   }
 
-  static PostgresServer* server_;
-  SubscriberConfig config_;
-  std::unique_ptr<PgConnection> connection_;
   std::unique_ptr<TargetCatalog> catalog_;
   std::unique_ptr<PgTarget> target_;
   std::function<void()> between_;  // runs when rows are merged and positions are not yet moved
@@ -182,8 +176,6 @@ class CentreTest : public testing::Test {
   std::map<std::string, uint64_t> positions_;
   std::map<std::string, std::string> names_;
 };
-
-inline PostgresServer* CentreTest::server_ = nullptr;
 
 }  // namespace pmoves
 

@@ -1,24 +1,15 @@
 // identity: per-source on a real Postgres: boxes that count their serial keys from 1 write into one
 // table, and none of them ever touches a row of another.
-#include <algorithm>
 #include <map>
-#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "common/io/pg_connection.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "proto/message_codec.h"
-#include "subscriber/core/row_decoder.h"
-#include "subscriber/io/central_schema.h"
-#include "subscriber/io/pg_catalog.h"
 #include "subscriber/io/pg_preflight.h"
-#include "subscriber/io/pg_target.h"
-#include "tests/testing/postgres_server.h"
-#include "tests/testing/status_matchers.h"
+#include "tests/testing/centre.h"
 
 namespace pmoves {
 namespace {
@@ -31,126 +22,19 @@ constexpr char kKeyMissing[] =
     "ALTER TABLE \"public\".\"jobs\" DROP CONSTRAINT \"jobs_pkey\", ADD PRIMARY KEY (_source, "
     "\"id\")";
 
-std::string RowText(int id, const std::string& status) {
-  return absl::StrFormat(R"({"id":%d,"status":"%s","output":"big of %s"})", id, status, status);
-}
-
-// One message of a source.
-struct Sent {
-  std::string source;
-  std::string operation;
-  std::string rest;  // of the body
-  int64_t hlc;
-};
-
-class PerSourceRows : public ::testing::Test {
+class PerSourceRows : public CentreTest {
  protected:
-  static void SetUpTestSuite() {
-    auto server = PostgresServer::Start();
-    ASSERT_THAT(server, IsOk());
-    server_ = server->release();
-  }
-  static void TearDownTestSuite() {
-    delete server_;
-    server_ = nullptr;
-  }
-  void SetUp() override {
-    config_.postgres.dsn = server_->Dsn();
-    TableConfig& jobs = config_.tables.emplace_back();
-    jobs.schema = "public";
-    jobs.table = "jobs";
-    jobs.policy.identity = Identity::kPerSource;
-    auto connection = PgConnection::Connect(TargetSessionOptions(config_, "test"));
-    ASSERT_THAT(connection, IsOk());
-    connection_ = *std::move(connection);
-    Execute("DROP SCHEMA IF EXISTS pmoves_sync CASCADE; DROP TABLE IF EXISTS jobs");
-    Execute("CREATE TABLE jobs (id serial PRIMARY KEY, status text, output text)");
-    ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
-    catalog_ = std::make_unique<TargetCatalog>(*connection_, config_.tables);
-    target_ = std::make_unique<PgTarget>(*connection_);
+  TablePolicy FirstPolicy() const override {
+    TablePolicy policy;
+    policy.identity = Identity::kPerSource;
+    return policy;
   }
   void MakeKey() { Execute(kKeyMissing); }
-
-  PgRows Execute(const std::string& sql) {
-    auto rows = connection_->Execute(sql);
-    EXPECT_THAT(rows, IsOk()) << sql;
-    return rows.ok() ? *std::move(rows) : PgRows(nullptr);
-  }
-  absl::Status Apply(const std::vector<Sent>& batch) {
-    ChangeSet set;
-    std::vector<std::unique_ptr<ReceivedMessage>> messages;
-    for (const Sent& sent : batch) {
-      messages.push_back(std::make_unique<ReceivedMessage>());
-      ReceivedMessage& message = *messages.back();
-      message.envelope.hlc = Hlc{sent.hlc};
-      message.body = absl::StrFormat(
-          R"({"source":"%s","schema":"public","table":"jobs","operation":"%s","timestamp":"2026-11-22T09:25:41.029291Z"%s%s})",
-          sent.source, sent.operation, sent.rest.empty() ? "" : ",", sent.rest);
-      proto::Body body;
-      RETURN_IF_ERROR(reader_.Read(&message.body, &body));
-      ASSIGN_OR_RETURN(TargetTable* const table, catalog_->Find("public", "jobs"));
-      RETURN_IF_ERROR(
-          decoder_.Append(body, message, sent.source == kA ? &kA : &kB, table, Lsn{}, &set));
-    }
-    RETURN_IF_ERROR(target_->Begin());
-    absl::Status status = target_->Apply(&set, 0, set.changes.size());
-    if (!status.ok()) {
-      target_->Rollback();
-      return status;
-    }
-    return target_->Commit();
-  }
-  // "1:new@jetson-01 2:done@jetson-02": id, status and source, in that order.
-  std::string Rows() {
-    const PgRows rows = Execute(
-        "SELECT COALESCE(string_agg(format('%s:%s@%s', id, status, _source), ' ' ORDER BY id, "
-        "_source), '') FROM jobs");
-    return rows.String(0, 0);
-  }
-
-  static Sent Insert(const std::string& source, int64_t hlc, int id, const std::string& status) {
-    return {source, "INSERT", absl::StrFormat(R"("data":[%s])", RowText(id, status)), hlc};
-  }
-  static Sent Update(const std::string& source, int64_t hlc, int id, const std::string& status) {
-    return {source, "UPDATE", absl::StrFormat(R"("data":[%s])", RowText(id, status)), hlc};
-  }
-  static Sent Partial(const std::string& source, int64_t hlc, int id, const std::string& status) {
-    return {
-        source, "UPDATE",
-        absl::StrFormat(R"("data":[{"id":%d,"status":"%s"}],"unchanged":["output"])", id, status),
-        hlc};
-  }
-  static Sent Move(const std::string& source, int64_t hlc, int from, int to) {
-    return {source, "UPDATE",
-            absl::StrFormat(
-                R"("data":[{"id":%d,"status":"moved"}],"keys":[{"id":%d}],"unchanged":["output"])",
-                to, from),
-            hlc};
-  }
-  static Sent Delete(const std::string& source, int64_t hlc, int id) {
-    return {source, "DELETE", absl::StrFormat(R"("keys":[{"id":%d}])", id), hlc};
-  }
-  static Sent Truncate(const std::string& source, int64_t hlc) {
-    return {source, "TRUNCATE", "", hlc};
-  }
-  // Enough rows for the way through a stage.
   static Sent Many(const std::string& source, int64_t hlc, const std::string& operation,
                    const std::string& status) {
-    std::string rows;
-    for (int id = 1; id <= 100; ++id) rows += (id == 1 ? "" : ",") + RowText(id, status);
-    return {source, operation, absl::StrFormat(R"("data":[%s])", rows), hlc};
+    return SendRows(operation, source, hlc, 1, 100, status);
   }
-
-  static PostgresServer* server_;
-  SubscriberConfig config_;
-  std::unique_ptr<PgConnection> connection_;
-  std::unique_ptr<TargetCatalog> catalog_;
-  std::unique_ptr<PgTarget> target_;
-  RowDecoder decoder_;
-  proto::BodyReader reader_;
 };
-
-PostgresServer* PerSourceRows::server_ = nullptr;
 
 TEST_F(PerSourceRows, TheKeyThatIsNeededIsSaid) {
   EXPECT_THAT(catalog_->Find("public", "jobs"),
@@ -179,15 +63,17 @@ TEST_F(PerSourceRows, AKeyWithTheSourceNeedsTheIdentity) {
 
 TEST_F(PerSourceRows, TheOrderOfTheKeyDoesNotMatter) {
   Execute("ALTER TABLE jobs DROP CONSTRAINT jobs_pkey, ADD PRIMARY KEY (id, _source)");
-  ASSERT_THAT(Apply({Insert(kA, 1, 1, "a"), Insert(kB, 2, 1, "b")}), IsOk());
+  ASSERT_THAT(Apply({SendInsert(kA, 1, 1, "a"), SendInsert(kB, 2, 1, "b")}), IsOk());
   EXPECT_EQ(Rows(), "1:a@jetson-01 1:b@jetson-02");
 }
 
 TEST_F(PerSourceRows, EqualKeysOfTwoSourcesAreTwoRows) {
   MakeKey();
-  ASSERT_THAT(Apply({Insert(kA, 1, 1, "a"), Insert(kB, 2, 1, "b"), Insert(kA, 3, 2, "a")}), IsOk());
-  ASSERT_THAT(Apply({Update(kB, 10, 1, "b2")}), IsOk());
-  ASSERT_THAT(Apply({Update(kA, 5, 1, "a2")}), IsOk());  // older than what the other one wrote
+  ASSERT_THAT(
+      Apply({SendInsert(kA, 1, 1, "a"), SendInsert(kB, 2, 1, "b"), SendInsert(kA, 3, 2, "a")}),
+      IsOk());
+  ASSERT_THAT(Apply({SendUpdate(kB, 10, 1, "b2")}), IsOk());
+  ASSERT_THAT(Apply({SendUpdate(kA, 5, 1, "a2")}), IsOk());  // older than what the other one wrote
   EXPECT_EQ(Rows(), "1:a2@jetson-01 1:b2@jetson-02 2:a@jetson-01");
 }
 
@@ -204,33 +90,35 @@ TEST_F(PerSourceRows, ManyRowsGoTheSameWay) {
 
 TEST_F(PerSourceRows, ADeleteBuriesTheRowOfItsSourceAlone) {
   MakeKey();
-  ASSERT_THAT(Apply({Insert(kA, 1, 1, "a"), Insert(kB, 2, 1, "b")}), IsOk());
-  ASSERT_THAT(Apply({Delete(kA, 50, 1)}), IsOk());
+  ASSERT_THAT(Apply({SendInsert(kA, 1, 1, "a"), SendInsert(kB, 2, 1, "b")}), IsOk());
+  ASSERT_THAT(Apply({SendDelete(kA, 50, 1)}), IsOk());
   EXPECT_EQ(Rows(), "1:b@jetson-02");
-  ASSERT_THAT(Apply({Update(kB, 20, 1, "b2"), Insert(kA, 10, 1, "late")}), IsOk());
+  ASSERT_THAT(Apply({SendUpdate(kB, 20, 1, "b2"), SendInsert(kA, 10, 1, "late")}), IsOk());
   EXPECT_EQ(Rows(), "1:b2@jetson-02");
-  ASSERT_THAT(Apply({Insert(kA, 60, 1, "again")}), IsOk());
+  ASSERT_THAT(Apply({SendInsert(kA, 60, 1, "again")}), IsOk());
   EXPECT_EQ(Rows(), "1:again@jetson-01 1:b2@jetson-02");
 }
 
 TEST_F(PerSourceRows, APartialUpdateFindsTheRowOfItsSourceAlone) {
   MakeKey();
-  ASSERT_THAT(Apply({Insert(kA, 1, 1, "a"), Insert(kB, 2, 1, "b")}), IsOk());
-  ASSERT_THAT(Apply({Partial(kA, 3, 1, "a2")}), IsOk());
+  ASSERT_THAT(Apply({SendInsert(kA, 1, 1, "a"), SendInsert(kB, 2, 1, "b")}), IsOk());
+  ASSERT_THAT(Apply({SendPartial(kA, 3, 1, "a2")}), IsOk());
   EXPECT_EQ(Execute("SELECT string_agg(output, ', ' ORDER BY _source) FROM jobs").String(0, 0),
             "big of a, big of b");
   EXPECT_EQ(Rows(), "1:a2@jetson-01 1:b@jetson-02");
-  ASSERT_THAT(Apply({Delete(kB, 4, 1)}), IsOk());
-  ASSERT_THAT(Apply({Insert(kB, 5, 2, "b")}), IsOk());
-  EXPECT_THAT(Apply({Partial(kA, 6, 2, "a")}), StatusIs(absl::StatusCode::kNotFound));
-  ASSERT_THAT(Apply({Partial(kA, 2, 1, "older")}), IsOk());
+  ASSERT_THAT(Apply({SendDelete(kB, 4, 1)}), IsOk());
+  ASSERT_THAT(Apply({SendInsert(kB, 5, 2, "b")}), IsOk());
+  EXPECT_THAT(Apply({SendPartial(kA, 6, 2, "a")}), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_THAT(Apply({SendPartial(kA, 2, 1, "older")}), IsOk());
   EXPECT_EQ(Rows(), "1:a2@jetson-01 2:b@jetson-02");
 }
 
 TEST_F(PerSourceRows, AMoveTakesWhatDidNotTravelFromTheRowOfItsSource) {
   MakeKey();
-  ASSERT_THAT(Apply({Insert(kA, 1, 1, "a"), Insert(kB, 2, 1, "b"), Insert(kB, 3, 2, "b")}), IsOk());
-  ASSERT_THAT(Apply({Move(kA, 4, 1, 2)}), IsOk());
+  ASSERT_THAT(
+      Apply({SendInsert(kA, 1, 1, "a"), SendInsert(kB, 2, 1, "b"), SendInsert(kB, 3, 2, "b")}),
+      IsOk());
+  ASSERT_THAT(Apply({SendMove(kA, 4, 1, 2)}), IsOk());
   EXPECT_EQ(Rows(), "1:b@jetson-02 2:moved@jetson-01 2:b@jetson-02");
   EXPECT_EQ(Execute("SELECT output FROM jobs WHERE _source = 'jetson-01'").String(0, 0),
             "big of a");
@@ -238,18 +126,17 @@ TEST_F(PerSourceRows, AMoveTakesWhatDidNotTravelFromTheRowOfItsSource) {
 
 TEST_F(PerSourceRows, ATruncateTakesTheRowsOfItsSourceOrAllThatAreOlder) {
   MakeKey();
-  const std::vector<Sent> rows = {Insert(kA, 1, 1, "a"), Insert(kB, 2, 1, "b"),
-                                  Insert(kB, 90, 2, "new")};
+  const std::vector<Sent> rows = {SendInsert(kA, 1, 1, "a"), SendInsert(kB, 2, 1, "b"),
+                                  SendInsert(kB, 90, 2, "new")};
   ASSERT_THAT(Apply(rows), IsOk());
-  ASSERT_THAT(Apply({Truncate(kA, 50)}), IsOk());
+  ASSERT_THAT(Apply({SendTruncate(kA, 50)}), IsOk());
   EXPECT_EQ(Rows(), "1:b@jetson-02 2:new@jetson-02");
-  config_.tables[0].policy.truncate = TruncatePolicy::kAll;
-  catalog_ = std::make_unique<TargetCatalog>(*connection_, config_.tables);
-  decoder_ = RowDecoder();
-  target_->ForgetStatements();
-  ASSERT_THAT(Apply({Insert(kA, 60, 3, "a"), Truncate(kA, 70)}), IsOk());
+  TablePolicy policy = FirstPolicy();
+  policy.truncate = TruncatePolicy::kAll;
+  Configure(policy);
+  ASSERT_THAT(Apply({SendInsert(kA, 60, 3, "a"), SendTruncate(kA, 70)}), IsOk());
   EXPECT_EQ(Rows(), "2:new@jetson-02");
-  ASSERT_THAT(Apply({Insert(kB, 65, 3, "late"), Update(kB, 66, 1, "late")}), IsOk());
+  ASSERT_THAT(Apply({SendInsert(kB, 65, 3, "late"), SendUpdate(kB, 66, 1, "late")}), IsOk());
   EXPECT_EQ(Rows(), "2:new@jetson-02");
 }
 
@@ -259,7 +146,7 @@ TEST_F(PerSourceRows, EachSourceEndsAsItWouldAlone) {
   for (uint32_t seed = 1; seed <= 25; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
-    Execute("TRUNCATE jobs, pmoves_sync.tombstone");
+    Empty();
     std::map<std::string, std::map<int, std::string>> want;
     std::map<std::string, std::vector<Sent>> histories;
     for (const std::string& source : {kA, kB}) {
@@ -269,15 +156,15 @@ TEST_F(PerSourceRows, EachSourceEndsAsItWouldAlone) {
         const int id = 1 + static_cast<int>(random() % 3);
         const std::string status = absl::StrFormat("%c%d", source.back(), i);
         hlc += 1 + static_cast<int64_t>(random() % 5);
-        Sent sent = Insert(source, hlc, id, status);
+        Sent sent = SendInsert(source, hlc, id, status);
         if (alive.count(id) == 0) {
           alive[id] = status;
         } else if (random() % 3 == 0) {
-          sent = Delete(source, hlc, id);
+          sent = SendDelete(source, hlc, id);
           alive.erase(id);
         } else {
-          sent = random() % 2 == 0 ? Partial(source, hlc, id, status)
-                                   : Update(source, hlc, id, status);
+          sent = random() % 2 == 0 ? SendPartial(source, hlc, id, status)
+                                   : SendUpdate(source, hlc, id, status);
           alive[id] = status;
         }
         histories[source].push_back(sent);

@@ -12,9 +12,7 @@
 #include "gtest/gtest.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_preflight.h"
-#include "subscriber/io/pg_target.h"
-#include "tests/testing/postgres_server.h"
-#include "tests/testing/status_matchers.h"
+#include "tests/testing/postgres_test.h"
 
 namespace pmoves {
 namespace {
@@ -22,40 +20,18 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class PgCatalogTest : public ::testing::Test {
+class PgCatalogTest : public PostgresTest {
  protected:
-  static void SetUpTestSuite() {
-    auto server = PostgresServer::Start();
-    ASSERT_THAT(server, IsOk());
-    server_ = server->release();
-  }
-  static void TearDownTestSuite() {
-    delete server_;
-    server_ = nullptr;
-  }
   void SetUp() override {
-    config_.postgres.dsn = server_->Dsn();
-    TableConfig& things = config_.tables.emplace_back();
-    things.schema = "public";
-    things.table = "things";
-    auto connection = PgConnection::Connect(TargetSessionOptions(config_, "test"));
-    ASSERT_THAT(connection, IsOk());
-    connection_ = *std::move(connection);
+    ASSERT_NO_FATAL_FAILURE(Connect("things"));
     Execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
   }
-  void Execute(const std::string& sql) { ASSERT_THAT(connection_->Execute(sql), IsOk()) << sql; }
   void CreateTable(const std::string& columns) {
     Execute(absl::StrFormat("CREATE TABLE things (id int PRIMARY KEY, %s)", columns));
     ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
   }
   TableConfig& things() { return config_.tables[0]; }
-
-  static PostgresServer* server_;
-  SubscriberConfig config_;
-  std::unique_ptr<PgConnection> connection_;
 };
-
-PostgresServer* PgCatalogTest::server_ = nullptr;
 
 TEST_F(PgCatalogTest, TypesAreKnownForWhatTheyAre) {
   Execute(
