@@ -282,11 +282,29 @@ absl::StatusOr<PgRows> PgConnection::Take(PGresult* result) {
 }
 
 absl::StatusOr<PgRows> PgConnection::Execute(const std::string& sql) {
-  return Take(PQexec(connection_.get(), sql.c_str()));
+  if (!std::exchange(begins_, false)) return Take(PQexec(connection_.get(), sql.c_str()));
+  return Take(PQexec(connection_.get(), ("BEGIN; " + sql).c_str()));
+}
+
+absl::Status PgConnection::PrepareOnce(const std::string& name, const std::string& parameters,
+                                       const std::string& sql) {
+  if (prepared_once_.count(name) > 0) return absl::OkStatus();
+  absl::Status status =
+      Execute(absl::StrFormat("PREPARE %s(%s) AS %s", name, parameters, sql)).status();
+  if (status.ok()) prepared_once_.insert(name);
+  return status;
+}
+
+// Nothing may run outside of the transaction that it belongs to.
+void PgConnection::SendBegin() {
+  if (!std::exchange(begins_, false)) return;
+  const PgResultPtr result(PQexec(connection_.get(), "BEGIN"));
+  if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) connection_.reset();
 }
 
 absl::StatusOr<PgRows> PgConnection::Execute(const std::string& sql,
                                              std::span<const PgParam> params) {
+  SendBegin();
   // libpq wants NUL-terminated text parameters.
   std::vector<std::string> texts;
   texts.reserve(params.size());
@@ -301,6 +319,7 @@ absl::StatusOr<PgRows> PgConnection::Execute(const std::string& sql,
 
 absl::Status PgConnection::Commit() {
   if (!IsOpen()) return ErrorOf(nullptr);  // nothing was sent: surely not committed
+  if (std::exchange(begins_, false)) return absl::OkStatus();
   PgResultPtr result(PQexec(connection_.get(), "COMMIT"));
   if (PQresultStatus(result.get()) == PGRES_COMMAND_OK) {
     // An aborted transaction answers COMMIT with the tag ROLLBACK.
@@ -317,7 +336,7 @@ absl::Status PgConnection::Commit() {
 }
 
 void PgConnection::Rollback() {
-  if (!IsOpen()) return;
+  if (std::exchange(begins_, false) || !IsOpen()) return;
   PgResultPtr result(PQexec(connection_.get(), "ROLLBACK"));
 }
 

@@ -18,6 +18,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -94,6 +95,14 @@ class PgConnection {
   absl::StatusOr<PgRows> Execute(const std::string& sql, std::initializer_list<PgParam> params) {
     return Execute(sql, std::span<const PgParam>(params.begin(), params.size()));
   }
+  // A statement that runs often is planned once: by EXECUTE name(...), which may follow others in
+  // one round trip. `parameters`: their types, "text, integer". Prepared when the session has no
+  // statement of this name yet; the same name must always be the same statement.
+  absl::Status PrepareOnce(const std::string& name, const std::string& parameters,
+                           const std::string& sql);
+  // The next statement begins a transaction, in its own round trip. Without one there is nothing to
+  // commit or to roll back.
+  void Begin() { begins_ = true; }
   // COMMIT. kUnknown when the answer did not arrive: the caller must read what is stored.
   absl::Status Commit();
   // ROLLBACK; errors are ignored (the connection is then broken and says so at its next use).
@@ -106,8 +115,12 @@ class PgConnection {
   int server_version() const { return PQserverVersion(connection_.get()); }  // e.g. 150018
   std::string Parameter(const char* name) const;  // PQparameterStatus, "" if unknown
   std::string QuoteLiteral(std::string_view text) const;
-  // The raw handle, for COPY, pipeline mode and the replication protocol in the io folders.
-  PGconn* raw() { return connection_.get(); }
+  // The raw handle, for COPY, pipeline mode and the replication protocol in the io folders. Null,
+  // a connection that is lost, when a transaction was to begin and could not.
+  PGconn* raw() {
+    SendBegin();
+    return connection_.get();
+  }
   // Called for each NOTICE / WARNING: SQLSTATE and primary message.
   void SetNoticeHandler(
       std::function<void(std::string_view sql_state, std::string_view message)> handler);
@@ -122,9 +135,12 @@ class PgConnection {
  private:
   explicit PgConnection(PgConnPtr connection);
   absl::StatusOr<PgRows> Take(PGresult* result);
+  void SendBegin();
 
   std::function<void(std::string_view, std::string_view)> notice_handler_;
   PgConnPtr connection_;
+  bool begins_ = false;
+  std::set<std::string> prepared_once_;
   std::unique_ptr<PGcancel, PgCancelDeleter>
       cancel_;  // made at connect: Cancel() must not read connection_ beside its user
 };

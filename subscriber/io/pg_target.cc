@@ -73,7 +73,8 @@ absl::Status PgTarget::Begin() {
   dirty_stages_.clear();
   for (const std::string& name : orphans_) (void)connection_.Execute("DEALLOCATE " + name);
   orphans_.clear();
-  return connection_.Execute("BEGIN").status();
+  connection_.Begin();
+  return absl::OkStatus();
 }
 
 absl::Status PgTarget::Commit() {
@@ -287,14 +288,6 @@ absl::StatusOr<std::string> PgTarget::Prepare(StatementKind kind, const TargetTa
   if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) return connection_.ErrorOf(result.get());
   prepared_[key] = name;
   return name;
-}
-
-absl::Status PgTarget::PrepareOnce(const char* name, const char* parameters, const char* sql) {
-  if (prepared_once_.count(name) > 0) return absl::OkStatus();
-  RETURN_IF_ERROR(
-      connection_.Execute(absl::StrFormat("PREPARE %s(%s) AS %s", name, parameters, sql)).status());
-  prepared_once_.insert(name);
-  return absl::OkStatus();
 }
 
 absl::StatusOr<PgRows> PgTarget::RunPrepared(const std::string& name) {

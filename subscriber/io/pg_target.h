@@ -196,9 +196,6 @@ class PgTarget {
   absl::StatusOr<std::string> Prepare(StatementKind kind, const TargetTable& table,
                                       const Shape* shape, const std::string& stage = "");
   absl::StatusOr<PgRows> RunPrepared(const std::string& name);
-  // Statements of every small batch: planned once, run by EXECUTE, which may follow others in one
-  // round trip.
-  absl::Status PrepareOnce(const char* name, const char* parameters, const char* sql);
   absl::StatusOr<std::string> Stage(const TargetTable& table, const Shape& shape);
   // True: the rows are in the table. False: some key may be there already, nothing was written.
   absl::StatusOr<bool> CopyDirectly(const ChangeSet& set, const EffectGroup& group);
@@ -208,7 +205,6 @@ class PgTarget {
 
   PgConnection& connection_;
   std::map<StatementKey, std::string> prepared_;
-  std::set<std::string> prepared_once_;
   std::vector<std::string> orphans_;  // prepared for a stage that was rolled back
   std::map<std::pair<const TargetTable*, int>, std::string>
       stages_;                          // existing temporary tables, by table and shape

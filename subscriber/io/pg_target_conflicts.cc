@@ -31,11 +31,11 @@ bool NeedsExclusive(const Change& change) {
 
 absl::Status PgTarget::PrepareFacts() {
   constexpr const char kTable[] = "integer, integer";
-  RETURN_IF_ERROR(
-      PrepareOnce("pmoves_lock", kTable, "SELECT pg_catalog.pg_advisory_xact_lock($1, $2)"));
-  RETURN_IF_ERROR(PrepareOnce("pmoves_lock_shared", kTable,
-                              "SELECT pg_catalog.pg_advisory_xact_lock_shared($1, $2)"));
-  return PrepareOnce("pmoves_facts", "text[]", kFacts);
+  RETURN_IF_ERROR(connection_.PrepareOnce("pmoves_lock", kTable,
+                                          "SELECT pg_catalog.pg_advisory_xact_lock($1, $2)"));
+  RETURN_IF_ERROR(connection_.PrepareOnce(
+      "pmoves_lock_shared", kTable, "SELECT pg_catalog.pg_advisory_xact_lock_shared($1, $2)"));
+  return connection_.PrepareOnce("pmoves_facts", "text[]", kFacts);
 }
 
 // One lock per table, in the order of their oids so that two workers cannot wait for one another.

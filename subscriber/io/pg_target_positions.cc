@@ -102,7 +102,8 @@ std::string ProgressArrays(const std::vector<SourceProgress>& sources) {
 }  // namespace
 
 absl::Status PgTarget::Advance(const std::vector<SourceProgress>& sources) {
-  RETURN_IF_ERROR(PrepareOnce("pmoves_advance", kAdvanceParameters, AdvanceStatement().c_str()));
+  RETURN_IF_ERROR(
+      connection_.PrepareOnce("pmoves_advance", kAdvanceParameters, AdvanceStatement()));
   const Lowest lowest = LowestApplied();
   ASSIGN_OR_RETURN(const PgRows updated,
                    connection_.Execute(absl::StrFormat(

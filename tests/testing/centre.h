@@ -77,8 +77,12 @@ inline Sent SendTruncate(const std::string& source, int64_t hlc) {
 class CentreTest : public PostgresTest {
  protected:
   void SetUp() override {
-    ASSERT_NO_FATAL_FAILURE(Connect("jobs"));
-    config_.tables[0].policy = FirstPolicy();
+    config_.postgres.dsn = server_->Dsn();
+    TableConfig& jobs = config_.tables.emplace_back();
+    jobs.schema = "public";
+    jobs.table = "jobs";
+    jobs.policy = FirstPolicy();
+    ASSERT_NO_FATAL_FAILURE(Connect(TargetSessionOptions(config_, "test")));
     Execute("DROP SCHEMA IF EXISTS pmoves_sync CASCADE; DROP TABLE IF EXISTS jobs");
     Execute("CREATE TABLE jobs (id integer PRIMARY KEY, status text, output text)");
     ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
@@ -152,6 +156,7 @@ class CentreTest : public PostgresTest {
     return Execute("SELECT count(*) FROM " + table).Int(0, 0);
   }
 
+  SubscriberConfig config_;
   std::unique_ptr<TargetCatalog> catalog_;
   std::unique_ptr<PgTarget> target_;
   std::function<void()> between_;  // runs when rows are merged and positions are not yet moved

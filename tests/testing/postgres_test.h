@@ -10,8 +10,6 @@
 #include <utility>
 
 #include "common/io/pg_connection.h"
-#include "subscriber/config.h"
-#include "subscriber/io/pg_target.h"
 #include "tests/testing/postgres_server.h"
 #include "tests/testing/status_matchers.h"
 
@@ -29,13 +27,8 @@ class PostgresTest : public testing::Test {
     server_ = nullptr;
   }
 
-  // A session as a worker's, and public.`table` as the one that is configured.
-  void Connect(const std::string& table) {
-    config_.postgres.dsn = server_->Dsn();
-    TableConfig& configured = config_.tables.emplace_back();
-    configured.schema = "public";
-    configured.table = table;
-    auto connection = PgConnection::Connect(TargetSessionOptions(config_, "test"));
+  void Connect(const PgOptions& options) {
+    auto connection = PgConnection::Connect(options);
     ASSERT_THAT(connection, IsOk());
     connection_ = *std::move(connection);
   }
@@ -46,7 +39,6 @@ class PostgresTest : public testing::Test {
   }
 
   static PostgresServer* server_;
-  SubscriberConfig config_;
   std::unique_ptr<PgConnection> connection_;
 };
 

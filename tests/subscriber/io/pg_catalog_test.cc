@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_preflight.h"
+#include "subscriber/io/pg_target.h"
 #include "tests/testing/postgres_test.h"
 
 namespace pmoves {
@@ -23,7 +24,11 @@ using ::testing::HasSubstr;
 class PgCatalogTest : public PostgresTest {
  protected:
   void SetUp() override {
-    ASSERT_NO_FATAL_FAILURE(Connect("things"));
+    config_.postgres.dsn = server_->Dsn();
+    TableConfig& things = config_.tables.emplace_back();
+    things.schema = "public";
+    things.table = "things";
+    ASSERT_NO_FATAL_FAILURE(Connect(TargetSessionOptions(config_, "test")));
     Execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
   }
   void CreateTable(const std::string& columns) {
@@ -31,6 +36,8 @@ class PgCatalogTest : public PostgresTest {
     ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
   }
   TableConfig& things() { return config_.tables[0]; }
+
+  SubscriberConfig config_;
 };
 
 TEST_F(PgCatalogTest, TypesAreKnownForWhatTheyAre) {
