@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "common/io/config_values.h"
 #include "common/io/nearest_name.h"
+#include "subscriber/core/expression_sql.h"
 
 namespace pmoves {
 namespace {
@@ -141,6 +142,10 @@ ColumnRule ReadColumn(ConfigReader& column, const std::string& name,
   column.StringList("priority", &rule.priority);
   CheckPriority(column, rule.priority, writers);
   column.String("expression", &rule.expression);
+  if (const std::string wrong = CheckExpressionText(rule.expression);
+      !rule.expression.empty() && !wrong.empty()) {
+    column.Problem("expression", wrong);
+  }
   ReadScope(column, name, &rule);
   if (known && column.Has("conflict")) CheckOptions(column, kColumnOptions, rule);
   std::vector<std::string> group;

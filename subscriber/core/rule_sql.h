@@ -64,8 +64,8 @@ std::string TextArray(const std::vector<std::string>& texts);
 std::string ValueRank(const std::vector<std::string>& values, const std::string& image,
                       const std::string& column);
 
-// The name of the SQL function (a, b) that init makes of an expression at a column, and of the
-// aggregate over it: both carry a hash of expression and type.
+// The name of the SQL function (a, b) that `config check-rules` makes of an expression at a column,
+// and of the aggregate over it: both carry a hash of expression and type.
 std::string ExpressionName(const Rule& rule, const TargetColumn& column);
 
 }  // namespace pmoves

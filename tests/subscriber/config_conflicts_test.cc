@@ -288,6 +288,8 @@ INSTANTIATE_TEST_SUITE_P(
              "b)\""},
         {"expression_empty", Status("conflict: expression, expression: ''"),
          std::string(kStatus) + "expression: is empty; 'expression' needs it"},
+        {"expression_of_two_parts", Status("conflict: expression, expression: 'a, b'"),
+         std::string(kStatus) + "expression: has a ',' at its top: it must be one expression"},
         {"epoch_without_column", Status("conflict: value-priority, values: [a], scope: epoch"),
          std::string(kStatus) +
              "scope: 'epoch' needs 'epoch_column', for example epoch_column: run_no"},
