@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 
 #include "absl/strings/str_format.h"
@@ -23,6 +24,7 @@
 #include "subscriber/io/dead_letters.h"
 #include "subscriber/io/pg_preflight.h"
 #include "subscriber/io/pg_target.h"
+#include "subscriber/io/rule_check.h"
 #include "subscriber/subscriber.h"
 
 namespace pmoves {
@@ -56,6 +58,7 @@ int Init(const SubscriberConfig& config, const CliArgs& args) {
   if (!done.ok()) return VerbFailed(args, "init", done.status());
   for (const std::string& line : *done) std::printf("%s\n", line.c_str());
   for (const CheckLine& line : CheckUniqueIndexes(**connection, config)) Print(line);
+  for (const CheckLine& line : CheckExpressions(**connection, config)) Print(line);
   return kExitOk;
 }
 
@@ -299,6 +302,30 @@ int ConflictsResolve(const SubscriberConfig& config, const CliArgs& args) {
   return kExitOk;
 }
 
+// As the worker's session is, so that names and settings mean the same.
+int CheckRulesVerb(const SubscriberConfig& config, const CliArgs& args) {
+  uint64_t seed = std::random_device()();
+  if (const std::string text = args.Value("--seed").value_or(""); !text.empty()) {
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+    if (error != std::errc() || end != text.data() + text.size()) {
+      std::fprintf(stderr, "%s: --seed must be a whole number, 0 or above\n",
+                   args.program().c_str());
+      return kExitUsage;
+    }
+  }
+  auto connection = ConnectCentre(config, "config check-rules");
+  if (!connection.ok()) return VerbFailed(args, "config check-rules", connection.status());
+  auto lines = CheckRules(**connection, config, seed);
+  if (!lines.ok()) return VerbFailed(args, "config check-rules", lines.status());
+  bool failed = false;
+  for (const CheckLine& line : *lines) {
+    failed = failed || line.grade == CheckLine::Grade::kFail;
+    Print(line);
+  }
+  std::printf("values made with --seed %llu\n", static_cast<unsigned long long>(seed));
+  return failed ? kExitFailed : kExitOk;
+}
+
 // Verbs whose mechanism (snapshots) is not in this version say so instead of
 // pretending.
 int NotInThisVersion(const SubscriberConfig&, const CliArgs& args) {
@@ -381,6 +408,11 @@ CliProgram Program() {
        "an open one is settled: the row in the centre is as it shall be",
        {{"ID", "ID", "its number", true, false}, {"--note", "TEXT", "kept with it", true, false}},
        Verb(ConflictsResolve),
+       {}},
+      {"config check-rules",
+       "try the laws of every conflict rule on the central server; makes the expressions that pass",
+       {{"--seed", "N", "makes the same values again", false, false}},
+       Verb(CheckRulesVerb),
        {}},
       {"resync",
        "(not in this version)",

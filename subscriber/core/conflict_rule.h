@@ -110,7 +110,7 @@ struct TablePolicy {
   TruncatePolicy truncate = TruncatePolicy::kOwnRows;
   Identity identity = Identity::kUndeclared;
   ConflictLog log = ConflictLog::kLossy;
-  bool allow_divergence = false;
+  bool allow_divergence = false;  // admits a kExpression that breaks a law
 
   bool operator==(const TablePolicy&) const = default;
 };

@@ -199,6 +199,16 @@ CREATE INDEX IF NOT EXISTS conflict_log_dead_letter ON pmoves_sync.conflict_log 
 CREATE INDEX IF NOT EXISTS conflict_log_key ON pmoves_sync.conflict_log (schema_name, table_name, key);
 COMMENT ON TABLE pmoves_sync.conflict_log IS 'Conflicts: what a source reported (remote), what the centre had (local) and what it shows since (applied). One partition per day.';
 
+CREATE TABLE IF NOT EXISTS pmoves_sync.rule_check (
+  name text COLLATE "C" PRIMARY KEY,
+  expression text NOT NULL,
+  column_type text NOT NULL,
+  passed_at timestamptz NOT NULL,
+  seed numeric NOT NULL,
+  diverges text
+);
+COMMENT ON TABLE pmoves_sync.rule_check IS 'Expressions of conflict rules that config check-rules has tried, each with a function and an aggregate of that name. diverges: the laws that do not hold, admitted by allow_divergence.';
+
 -- A row image as the log keeps it: large values are left out whole, with their size.
 CREATE OR REPLACE FUNCTION pmoves_sync.log_image(image jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE STRICT
 AS $$SELECT COALESCE(jsonb_object_agg(key, CASE WHEN octet_length(value) > 65536 THEN jsonb_build_object('omitted_bytes', octet_length(value)) ELSE COALESCE(to_jsonb(value), 'null') END), '{}') FROM jsonb_each_text(image)$$;

@@ -5,10 +5,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
+#include "common/io/log.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/policy_check.h"
 #include "subscriber/core/policy_text.h"
-#include "subscriber/core/rule_sql.h"
+#include "subscriber/io/expression_check.h"
 
 namespace pmoves {
 namespace {
@@ -97,6 +98,11 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
   }
   if (require_rules_) RETURN_IF_ERROR(CheckRule(*loaded));
   Entry& entry = entries_[name];
+  if (entry.table == nullptr && loaded->policy.allow_divergence) {
+    ASSIGN_OR_RETURN(const Expressions expressions, LookAtExpressions(*loaded));
+    for (const std::string& divergence : expressions.divergences)
+      LogWarn("rule.diverges", divergence, {{"table", loaded->Name()}});
+  }
   if (entry.table == nullptr || entry.table->oid != loaded->oid ||
       entry.table->columns != loaded->columns || entry.table->key != loaded->key ||
       entry.table->key_has_source != loaded->key_has_source) {
@@ -123,21 +129,8 @@ absl::StatusOr<std::vector<std::string>> TargetCatalog::Misfits(const TargetTabl
     if (!connection_.IsOpen()) return status;
     misfits.push_back(absl::StrFormat("constants.%s: %s", name, MessageOf(status)));
   }
-  for (const ColumnRule& entry : table.policy.columns) {
-    const int index = table.Find(entry.columns.front());
-    if (entry.rule.kind != RuleKind::kExpression || index < 0) continue;
-    const std::string name = ExpressionName(entry.rule, table.columns[static_cast<size_t>(index)]);
-    ASSIGN_OR_RETURN(const PgRows admitted,
-                     connection_.Execute("SELECT 1 FROM pg_proc WHERE pronamespace = "
-                                         "'pmoves_sync'::regnamespace AND proname = $1 AND prokind "
-                                         "= 'a'",
-                                         {PgParam(name)}));
-    if (admitted.size() > 0) continue;
-    misfits.push_back(absl::StrFormat(
-        "columns.%s.conflict: the expression is not admitted (there is no aggregate "
-        "pmoves_sync.%s); the check of its laws that makes it is not in this version",
-        entry.columns.front(), name));
-  }
+  ASSIGN_OR_RETURN(Expressions expressions, LookAtExpressions(table));
+  for (std::string& misfit : expressions.misfits) misfits.push_back(std::move(misfit));
   return misfits;
 }
 
@@ -152,6 +145,28 @@ absl::Status TargetCatalog::CheckRule(const TargetTable& table) {
       absl::StrFormat("the rule of table %s is not in force yet; a start of the subscriber "
                       "carries it out, alone",
                       table.Name()));
+}
+
+absl::StatusOr<TargetCatalog::Expressions> TargetCatalog::LookAtExpressions(
+    const TargetTable& table) {
+  Expressions found;
+  for (const ColumnRule& entry : table.policy.columns) {
+    const std::string& name = entry.columns.front();
+    const int index = table.Find(name);
+    if (entry.rule.kind != RuleKind::kExpression || index < 0) continue;
+    ASSIGN_OR_RETURN(const ExpressionState state,
+                     StateOfExpression(connection_, table.columns[static_cast<size_t>(index)],
+                                       entry.rule, table.policy.allow_divergence));
+    if (!state.problem.empty()) {
+      found.misfits.push_back(absl::StrFormat("columns.%s.conflict: %s", name, state.problem));
+    } else if (!state.diverges.empty()) {
+      found.divergences.push_back(absl::StrFormat(
+          "columns.%s.conflict: the expression diverges, it breaks %s: what is shown "
+          "depends on which report is the newer one",
+          name, state.diverges));
+    }
+  }
+  return found;
 }
 
 void TargetCatalog::Invalidate() {

@@ -35,12 +35,18 @@ class TargetCatalog {
   // The table as it is in the centre, whether it fits its configuration or not.
   // kFailedPrecondition: it cannot be merged at all.
   absl::StatusOr<std::unique_ptr<TargetTable>> Read(const TableConfig& config);
-  // What of its configuration it cannot carry out, one text each: CheckPolicy, and constants that
-  // are no values of their column.
+  // What of its configuration it cannot carry out, one text each: CheckPolicy, constants that are
+  // no values of their column, expressions that have not passed `config check-rules`.
   absl::StatusOr<std::vector<std::string>> Misfits(const TargetTable& table);
   // From now on Find gives no table with registers whose rule is not the one that made its rows
   // (table_rules.h): kFailedPrecondition.
   void RequireRules() { require_rules_ = true; }
+  // Of the columns with conflict: expression, one text each.
+  struct Expressions {
+    std::vector<std::string> misfits;      // not passed
+    std::vector<std::string> divergences;  // break a law, and allow_divergence admits them
+  };
+  absl::StatusOr<Expressions> LookAtExpressions(const TargetTable& table);
   // The table is read again at its next use; an unchanged one keeps its identity and so its
   // prepared statements.
   void Invalidate();

@@ -37,6 +37,12 @@ void CheckFit(TargetCatalog& catalog, const TargetTable& table, std::vector<Chec
   if (!misfits->empty()) return;
   lines->push_back(
       {Grade::kPass, absl::StrFormat("table %s fits its configuration", table.Name()), ""});
+  const auto expressions = catalog.LookAtExpressions(table);
+  if (!expressions.ok()) return;
+  for (const std::string& divergence : expressions->divergences) {
+    lines->push_back({Grade::kWarn, absl::StrFormat("table %s: %s", table.Name(), divergence),
+                      "admitted by allow_divergence: true"});
+  }
 }
 
 void CheckRule(PgConnection& connection, const SubscriberConfig& config, const TableConfig& table,
@@ -182,6 +188,22 @@ std::vector<CheckLine> CheckUniqueIndexes(PgConnection& connection,
   return lines;
 }
 
+std::vector<CheckLine> CheckExpressions(PgConnection& connection, const SubscriberConfig& config) {
+  std::vector<CheckLine> lines;
+  TargetCatalog catalog(connection, config.tables);
+  for (const TableConfig& config_table : config.tables) {
+    const auto table = catalog.Read(config_table);
+    if (!table.ok()) continue;
+    const auto expressions = catalog.LookAtExpressions(**table);
+    if (!expressions.ok()) continue;
+    for (const std::string& misfit : expressions->misfits) {
+      lines.push_back({Grade::kWarn, absl::StrFormat("table %s: %s", (*table)->Name(), misfit),
+                       "until then its sources wait"});
+    }
+  }
+  return lines;
+}
+
 std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberConfig& config) {
   std::vector<CheckLine> lines;
   Ask(connection, "SELECT NOT pg_is_in_recovery()", {}, "the centre is a primary",
@@ -209,7 +231,8 @@ std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberCon
       "to_regclass('pmoves_sync.source_clock') IS NOT NULL AND "
       "to_regclass('pmoves_sync.collection') IS NOT NULL AND "
       "to_regclass('pmoves_sync.recompute_queue') IS NOT NULL AND "
-      "to_regclass('pmoves_sync.table_rule') IS NOT NULL",
+      "to_regclass('pmoves_sync.table_rule') IS NOT NULL AND "
+      "to_regclass('pmoves_sync.rule_check') IS NOT NULL",
       {}, "schema pmoves_sync exists and is of this version", "pmoves-sync-subscriber init",
       &lines);
   CheckTables(connection, config, &lines);

@@ -21,8 +21,10 @@ struct CheckLine {
 // Never fails itself: what cannot be asked is a FAIL line.
 std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberConfig& config);
 
-// Of those lines, what several sources may come to grief with in unique indexes: for `init`.
+// Of those lines for `init`: what several sources may come to grief with in unique indexes.
 std::vector<CheckLine> CheckUniqueIndexes(PgConnection& connection, const SubscriberConfig& config);
+// And the expressions that `run` will refuse.
+std::vector<CheckLine> CheckExpressions(PgConnection& connection, const SubscriberConfig& config);
 
 }  // namespace pmoves
 

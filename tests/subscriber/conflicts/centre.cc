@@ -1,5 +1,7 @@
 #include "tests/subscriber/conflicts/centre.h"
 
+#include <set>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -7,6 +9,8 @@
 #include "common/base/status.h"
 #include "subscriber/core/rule_sql.h"
 #include "subscriber/io/central_schema.h"
+#include "subscriber/io/expression_check.h"
+#include "subscriber/io/pg_catalog.h"
 
 namespace pmoves::conflicts {
 namespace {
@@ -66,7 +70,7 @@ absl::Status Centre::CreateTables(const std::vector<RuleCase>& cases) {
             .status());
   }
   RETURN_IF_ERROR(InitCentralSchema(*connection_, config_.tables).status());
-  for (const RuleCase& rule : cases) RETURN_IF_ERROR(CreateExpressions(rule.policy));
+  RETURN_IF_ERROR(AdmitExpressions());
   // Emptying a table is dear for an empty one, deleting from it for one that was large.
   ASSIGN_OR_RETURN(
       const PgRows tables,
@@ -74,29 +78,27 @@ absl::Status Centre::CreateTables(const std::vector<RuleCase>& cases) {
                            "'conflict_log') THEN 'TRUNCATE ' ELSE 'DELETE FROM ' END || "
                            "'pmoves_sync.' || quote_ident(relname), '; ') FROM pg_class WHERE "
                            "relnamespace = 'pmoves_sync'::regnamespace AND relkind IN ('r', 'p') "
-                           "AND NOT relispartition"));
+                           "AND NOT relispartition AND relname <> 'rule_check'"));
   clear_schema_ = tables.String(0, 0);
   return absl::OkStatus();
 }
 
-// As `config check-rules` does with an expression that has passed.
-absl::Status Centre::CreateExpressions(const TablePolicy& policy) {
-  for (const ColumnRule& entry : policy.columns) {
-    if (entry.rule.kind != RuleKind::kExpression) continue;
-    TargetColumn column;
-    for (const ColumnInfo& info : Columns()) {
-      if (entry.columns.front() == info.name) column.type = info.type;
+absl::Status Centre::AdmitExpressions() {
+  TargetCatalog catalog(*connection_, config_.tables);
+  ExpressionCheck check(*connection_, 1);
+  std::set<std::string> admitted;
+  for (const TableConfig& config : config_.tables) {
+    ASSIGN_OR_RETURN(const auto table, catalog.Read(config));
+    for (const ColumnRule& entry : config.policy.columns) {
+      if (entry.rule.kind != RuleKind::kExpression) continue;
+      const int index = table->Find(entry.columns.front());
+      const TargetColumn& column = table->columns[static_cast<size_t>(index)];
+      if (!admitted.insert(ExpressionName(entry.rule, column)).second) continue;
+      ASSIGN_OR_RETURN(const auto laws, check.Check(column, entry.rule, false));
+      for (const LawResult& law : laws) {
+        if (!law.broken.empty()) return absl::InternalError(law.broken);
+      }
     }
-    const std::string name = ExpressionName(entry.rule, column);
-    RETURN_IF_ERROR(
-        connection_
-            ->Execute(absl::StrFormat(
-                "CREATE OR REPLACE FUNCTION pmoves_sync.%s(a %s, b %s) RETURNS %s LANGUAGE sql "
-                "IMMUTABLE STRICT AS 'SELECT %s'; CREATE OR REPLACE AGGREGATE pmoves_sync.%s(%s) "
-                "(SFUNC = pmoves_sync.%s, STYPE = %s)",
-                name, column.type, column.type, column.type, entry.rule.expression, name,
-                column.type, name, column.type))
-            .status());
   }
   return absl::OkStatus();
 }

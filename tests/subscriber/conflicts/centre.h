@@ -41,7 +41,8 @@ class Centre {
  private:
   Centre() = default;
   absl::Status CreateTables(const std::vector<RuleCase>& cases);
-  absl::Status CreateExpressions(const TablePolicy& policy);
+  // As `config check-rules` does.
+  absl::Status AdmitExpressions();
   absl::Status ReadPositions();
 
   std::unique_ptr<PostgresServer> server_;

@@ -1,0 +1,44 @@
+// LawPool: generated values that the types of the centre really take.
+//
+// In the flow:  law_values -> LawPool -> expression_check, rule_trials
+// Thread:       its connection's.
+#ifndef PMOVES_SUBSCRIBER_IO_LAW_POOL_H_
+#define PMOVES_SUBSCRIBER_IO_LAW_POOL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/io/pg_connection.h"
+#include "subscriber/core/target_table.h"
+
+namespace pmoves {
+
+struct ValuePool {
+  std::vector<std::string> texts;  // distinct, as the type prints them, the simplest first
+  bool nullable = true;            // the type takes NULL
+};
+
+class LawPool {
+ public:
+  // So many values at most: the laws look at all triples.
+  static constexpr size_t kMostValues = 24;
+
+  LawPool(PgConnection& connection, uint64_t seed) : connection_(connection), seed_(seed) {}
+
+  // Values of the column that suit the rule. Outside of a transaction, or in one that goes on.
+  absl::StatusOr<ValuePool> Of(const TargetColumn& column, const Rule& rule);
+
+ private:
+  absl::Status Prepare();
+
+  PgConnection& connection_;
+  const uint64_t seed_;
+  bool prepared_ = false;
+};
+
+}  // namespace pmoves
+
+#endif  // PMOVES_SUBSCRIBER_IO_LAW_POOL_H_
