@@ -20,7 +20,7 @@
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_catalog.h"
 #include "subscriber/io/pg_target.h"
-#include "tests/testing/postgres_test.h"
+#include "tests/testing/target_test.h"
 
 namespace pmoves {
 
@@ -74,15 +74,11 @@ inline Sent SendTruncate(const std::string& source, int64_t hlc) {
   return {source, "TRUNCATE", "", hlc};
 }
 
-class CentreTest : public PostgresTest {
+class CentreTest : public TargetTest {
  protected:
   void SetUp() override {
-    config_.postgres.dsn = server_->Dsn();
-    TableConfig& jobs = config_.tables.emplace_back();
-    jobs.schema = "public";
-    jobs.table = "jobs";
-    jobs.policy = FirstPolicy();
-    ASSERT_NO_FATAL_FAILURE(Connect(TargetSessionOptions(config_, "test")));
+    ASSERT_NO_FATAL_FAILURE(ConnectFor("jobs"));
+    config_.tables[0].policy = FirstPolicy();
     Execute("DROP SCHEMA IF EXISTS pmoves_sync CASCADE; DROP TABLE IF EXISTS jobs");
     Execute("CREATE TABLE jobs (id integer PRIMARY KEY, status text, output text)");
     ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
@@ -156,7 +152,6 @@ class CentreTest : public PostgresTest {
     return Execute("SELECT count(*) FROM " + table).Int(0, 0);
   }
 
-  SubscriberConfig config_;
   std::unique_ptr<TargetCatalog> catalog_;
   std::unique_ptr<PgTarget> target_;
   std::function<void()> between_;  // runs when rows are merged and positions are not yet moved

@@ -12,8 +12,7 @@
 #include "gtest/gtest.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_preflight.h"
-#include "subscriber/io/pg_target.h"
-#include "tests/testing/postgres_test.h"
+#include "tests/testing/target_test.h"
 
 namespace pmoves {
 namespace {
@@ -21,14 +20,10 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class PgCatalogTest : public PostgresTest {
+class PgCatalogTest : public TargetTest {
  protected:
   void SetUp() override {
-    config_.postgres.dsn = server_->Dsn();
-    TableConfig& things = config_.tables.emplace_back();
-    things.schema = "public";
-    things.table = "things";
-    ASSERT_NO_FATAL_FAILURE(Connect(TargetSessionOptions(config_, "test")));
+    ASSERT_NO_FATAL_FAILURE(ConnectFor("things"));
     Execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
   }
   void CreateTable(const std::string& columns) {
@@ -36,8 +31,6 @@ class PgCatalogTest : public PostgresTest {
     ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
   }
   TableConfig& things() { return config_.tables[0]; }
-
-  SubscriberConfig config_;
 };
 
 TEST_F(PgCatalogTest, TypesAreKnownForWhatTheyAre) {

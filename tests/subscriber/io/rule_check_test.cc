@@ -12,7 +12,7 @@
 #include "gtest/gtest.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_catalog.h"
-#include "tests/testing/postgres_test.h"
+#include "tests/testing/target_test.h"
 
 namespace pmoves {
 namespace {
@@ -28,10 +28,10 @@ using ::testing::StartsWith;
 
 constexpr uint64_t kSeed = 20261122;
 
-class RuleCheckTest : public PostgresTest {
+class RuleCheckTest : public TargetTest {
  protected:
   void SetUp() override {
-    ASSERT_NO_FATAL_FAILURE(Connect("things"));
+    ASSERT_NO_FATAL_FAILURE(ConnectFor("things"));
     config_.tables.clear();
     Execute(
         "DROP SCHEMA IF EXISTS pmoves_sync CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA "
