@@ -290,9 +290,16 @@ absl::Status PgConnection::PrepareOnce(const std::string& name, const std::strin
                                        const std::string& sql) {
   if (prepared_once_.count(name) > 0) return absl::OkStatus();
   absl::Status status =
-      Execute(absl::StrFormat("PREPARE %s(%s) AS %s", name, parameters, sql)).status();
+      Execute(parameters.empty() ? absl::StrFormat("PREPARE %s AS %s", name, sql)
+                                 : absl::StrFormat("PREPARE %s(%s) AS %s", name, parameters, sql))
+          .status();
   if (status.ok()) prepared_once_.insert(name);
   return status;
+}
+
+absl::Status PgConnection::ForgetStatements() {
+  prepared_once_.clear();
+  return Execute("DEALLOCATE ALL").status();
 }
 
 // Nothing may run outside of the transaction that it belongs to.

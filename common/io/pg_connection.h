@@ -96,10 +96,12 @@ class PgConnection {
     return Execute(sql, std::span<const PgParam>(params.begin(), params.size()));
   }
   // A statement that runs often is planned once: by EXECUTE name(...), which may follow others in
-  // one round trip. `parameters`: their types, "text, integer". Prepared when the session has no
-  // statement of this name yet; the same name must always be the same statement.
+  // one round trip. `parameters`: their types, "text, integer" or "". Prepared when the session has
+  // no statement of this name yet; the same name must always be the same statement.
   absl::Status PrepareOnce(const std::string& name, const std::string& parameters,
                            const std::string& sql);
+  // Of the whole session, whoever prepared them.
+  absl::Status ForgetStatements();
   // The next statement begins a transaction, in its own round trip. Without one there is nothing to
   // commit or to roll back.
   void Begin() { begins_ = true; }

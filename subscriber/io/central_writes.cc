@@ -11,6 +11,7 @@
 #include "subscriber/core/central_sql.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/register_sql.h"
+#include "subscriber/core/rule_sql.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_catalog.h"
 
@@ -22,6 +23,14 @@ constexpr absl::Duration kLockWait = absl::Seconds(2);
 constexpr absl::Duration kPutOff = absl::Minutes(1);
 
 constexpr const char kDue[] = "(q.retry_at IS NULL OR q.retry_at <= now())";
+
+// Of the tables of an array, in its order: has one rows that are due.
+std::string Queued() {
+  return absl::StrFormat(
+      "SELECT EXISTS (SELECT 1 FROM pmoves_sync.recompute_queue q WHERE q.relation = n.name AND "
+      "%s) FROM unnest($1) WITH ORDINALITY AS n(name, place) ORDER BY n.place",
+      kDue);
+}
 
 std::string OldestDue(const TargetTable& table, int limit) {
   return absl::StrFormat(
@@ -36,13 +45,10 @@ absl::StatusOr<CentralWrites::Settled> CentralWrites::Settle(absl::Duration budg
   Settled settled;
   std::vector<std::string> names;
   for (const TableConfig& table : config_.tables)
-    names.push_back(absl::StrFormat("(%s)", SqlLiteral(table.schema + "." + table.table)));
-  ASSIGN_OR_RETURN(
-      const PgRows waiting,
-      connection_.Execute(absl::StrFormat(
-          "SELECT EXISTS (SELECT 1 FROM pmoves_sync.recompute_queue q WHERE q.relation = n.name "
-          "COLLATE \"C\" AND %s) FROM (VALUES %s) AS n(name)",
-          kDue, absl::StrJoin(names, ", "))));
+    names.push_back(absl::StrFormat("%s.%s", table.schema, table.table));
+  RETURN_IF_ERROR(connection_.PrepareOnce("pmoves_queued", "text[]", Queued()));
+  ASSIGN_OR_RETURN(const PgRows waiting, connection_.Execute(absl::StrFormat(
+                                             "EXECUTE pmoves_queued(%s)", TextArray(names))));
   const absl::Time end = absl::Now() + budget;
   for (int i = 0; i < waiting.size(); ++i) {
     if (!waiting.Bool(i, 0)) continue;

@@ -20,7 +20,7 @@ constexpr size_t kMostAnswerBytes = 128 * 1024;
 constexpr const char kAsk[] =
     "UPDATE pmoves_sync.dead_letter SET refetch_at = clock_timestamp() + interval '%d s' WHERE id "
     "IN (SELECT id FROM pmoves_sync.dead_letter WHERE state = 'open' AND refetch_at <= "
-    "clock_timestamp() AND source = ANY ($1::text[]) ORDER BY refetch_at LIMIT %d FOR UPDATE SKIP "
+    "clock_timestamp() AND source = ANY ($1) ORDER BY refetch_at LIMIT %d FOR UPDATE SKIP "
     "LOCKED) RETURNING source, schema_name, table_name, key";
 constexpr const char kNote[] =
     "UPDATE pmoves_sync.dead_letter SET refetch_attempts = refetch_attempts + 1, refetch_answer = "
@@ -105,10 +105,11 @@ absl::StatusOr<int> RefetchAsker::Turn(absl::Time now, PgConnection& connection,
   }
   if (present.empty()) return 0;
   const std::string list = absl::StrFormat("{%s}", absl::StrJoin(present, ","));
+  RETURN_IF_ERROR(connection.PrepareOnce(
+      "pmoves_ask", "text[]", absl::StrFormat(kAsk, absl::ToInt64Seconds(kPause), kMostQuestions)));
   ASSIGN_OR_RETURN(
       const PgRows rows,
-      connection.Execute(absl::StrFormat(kAsk, absl::ToInt64Seconds(kPause), kMostQuestions),
-                         {PgParam(list)}));
+      connection.Execute(absl::StrFormat("EXECUTE pmoves_ask(%s)", connection.QuoteLiteral(list))));
   std::set<std::pair<std::string, std::string>> asked;  // several letters of one row ask once
   for (int i = 0; i < rows.size(); ++i) {
     auto key = proto::DecodeKey(rows.Text(i, 3));

@@ -49,7 +49,7 @@ absl::Status RuleTrials::Open() {
   for (int index : real_.key) key.push_back(SqlIdentifier(ColumnAt(real_, index).name));
   if (real_.key_has_source) key.push_back("_source");
   // Each PgTarget counts its prepared statements from the start.
-  RETURN_IF_ERROR(connection_.Execute("DEALLOCATE ALL").status());
+  RETURN_IF_ERROR(connection_.ForgetStatements());
   RETURN_IF_ERROR(
       connection_
           .Execute(absl::StrFormat(

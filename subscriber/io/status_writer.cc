@@ -15,6 +15,16 @@ std::string TimestampOrNull(absl::Time time) {
              : "'" + FormatRfc3339(absl::ToUnixMicros(time)) + "'::timestamptz";
 }
 
+constexpr const char kFailures[] =
+    "WITH failures AS (SELECT source, CASE WHEN schema_name IN ('', 'public') THEN table_name ELSE "
+    "schema_name || '.' || table_name END AS table_name, count(*) AS n FROM "
+    "pmoves_sync.dead_letter WHERE state = 'open' GROUP BY 1, 2) UPDATE pmoves_sync.sync_status s "
+    "SET failed_records = COALESCE(f.n, 0) FROM pmoves_sync.sync_status x LEFT JOIN failures f ON "
+    "f.source = x.service_name AND f.table_name = x.table_name WHERE s.service_name = "
+    "x.service_name AND s.table_name = x.table_name AND s.failed_records <> COALESCE(f.n, 0)";
+constexpr const char kOpenLetters[] =
+    "SELECT count(*) FROM pmoves_sync.dead_letter WHERE state = 'open'";
+
 }  // namespace
 
 absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
@@ -76,21 +86,10 @@ absl::Status StatusWriter::Expect(const std::vector<std::string>& sources) {
 }
 
 absl::StatusOr<int64_t> StatusWriter::RefreshFailures() {
-  RETURN_IF_ERROR(
-      connection_
-          .Execute("WITH failures AS (SELECT source, CASE WHEN schema_name IN ('', 'public') THEN "
-                   "table_name ELSE schema_name || '.' || table_name END AS table_name, count(*) "
-                   "AS n FROM "
-                   "pmoves_sync.dead_letter WHERE state = 'open' GROUP BY 1, 2) "
-                   "UPDATE pmoves_sync.sync_status s SET failed_records = COALESCE(f.n, 0) FROM "
-                   "pmoves_sync.sync_status x LEFT JOIN failures f ON "
-                   "f.source = x.service_name AND f.table_name = x.table_name WHERE s.service_name "
-                   "= x.service_name AND s.table_name = "
-                   "x.table_name AND s.failed_records <> COALESCE(f.n, 0)")
-          .status());
-  ASSIGN_OR_RETURN(
-      const PgRows total,
-      connection_.Execute("SELECT count(*) FROM pmoves_sync.dead_letter WHERE state = 'open'"));
+  RETURN_IF_ERROR(connection_.PrepareOnce("pmoves_failures", "", kFailures));
+  RETURN_IF_ERROR(connection_.PrepareOnce("pmoves_open_letters", "", kOpenLetters));
+  ASSIGN_OR_RETURN(const PgRows total,
+                   connection_.Execute("EXECUTE pmoves_failures; EXECUTE pmoves_open_letters"));
   return total.Int(0, 0);
 }
 

@@ -71,6 +71,9 @@ TEST_F(PgConnectionTest, AStatementIsPreparedOnceInASession) {
     connection_->Rollback();  // prepared statements stay
     EXPECT_EQ(Execute("EXECUTE twice(21)").Int(0, 0), 42);
   }
+  ASSERT_THAT(connection_->ForgetStatements(), IsOk());
+  ASSERT_THAT(connection_->PrepareOnce("twice", "integer", "SELECT 3 * $1"), IsOk());
+  EXPECT_EQ(Execute("EXECUTE twice(14)").Int(0, 0), 42);
   EXPECT_FALSE(connection_->PrepareOnce("broken", "integer", "SELECT $1 +").ok());
   EXPECT_FALSE(connection_->PrepareOnce("broken", "integer", "SELECT $1 +").ok());
 }
