@@ -118,6 +118,8 @@ absl::StatusOr<std::vector<DeadLetterStore::RetryResult>> DeadLetterStore::Retry
     if (!superseded.ok()) {
       if (!connection_.IsOpen()) return superseded.status();
       connection_.Rollback();
+      // What the retry prepared outlives its rollback, and would be in the way of the next.
+      RETURN_IF_ERROR(connection_.ForgetStatements());
       // A row that is missing is asked for anew.
       const char* const ask = absl::IsNotFound(superseded.status()) ? "t" : "f";
       (void)connection_.Execute(

@@ -52,6 +52,9 @@ def test_a_row_that_violates_a_check_is_set_aside_and_retried_after_the_cause_is
     refused = fleet.subscriber.run_verb("dead-letters", "retry", first)
     assert refused.returncode != 0 and "small" in refused.stdout + refused.stderr
     assert len(letters_of(fleet, state="open")) == 5
+    # Nor is one letter in the way of the next: the second was refused because of what the first had prepared.
+    assert fleet.subscriber.run_verb("dead-letters", "retry", "--all").returncode != 0
+    assert {letter["sqlstate"] for letter in letters_of(fleet, state="open")} == {"23514"}
 
     centre.execute("ALTER TABLE sale DROP CONSTRAINT small")
     fleet.subscriber.must("dead-letters", "retry", first)
