@@ -270,9 +270,10 @@ constexpr InlineColumn kInlineColumns[] = {
     {"_sync_version", "bigint NOT NULL DEFAULT 0", "pmoves_sync.central_version()"},
 };
 
-absl::Status AddInlineColumn(PgConnection& connection, const TableConfig& table,
-                             const std::string& name, const InlineColumn& column,
-                             std::vector<std::string>* done) {
+// True: it was not there before.
+absl::StatusOr<bool> AddInlineColumn(PgConnection& connection, const TableConfig& table,
+                                     const std::string& name, const InlineColumn& column,
+                                     std::vector<std::string>* done) {
   ASSIGN_OR_RETURN(const PgRows present,
                    connection.Execute("SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a "
                                       "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND "
@@ -295,7 +296,20 @@ absl::Status AddInlineColumn(PgConnection& connection, const TableConfig& table,
   }
   done->push_back(
       absl::StrFormat("column %s.%s.%s: %s", table.schema, table.table, column.name, state));
-  return absl::OkStatus();
+  return present.size() == 0;
+}
+
+// Rows that are there when the table comes under sync are those of the centre: the first source
+// that writes them is the second writer, and its conflicts are looked for.
+absl::Status CountCentreAsWriter(PgConnection& connection, const TableConfig& table,
+                                 const std::string& name) {
+  const std::string relation = table.schema + "." + table.table;
+  return connection
+      .Execute(absl::StrFormat("INSERT INTO pmoves_sync.table_source (relation, source) SELECT $1, "
+                               "'%s' WHERE EXISTS (SELECT 1 FROM %s) ON CONFLICT DO NOTHING",
+                               kCentralSource, name),
+               {PgParam(relation)})
+      .status();
 }
 
 absl::Status AddInlineColumns(PgConnection& connection, const TableConfig& table,
@@ -307,9 +321,12 @@ absl::Status AddInlineColumns(PgConnection& connection, const TableConfig& table
         "table %s.%s is configured but does not exist in the centre: create it first", table.schema,
         table.table));
   }
-  for (const InlineColumn& column : kInlineColumns)
-    RETURN_IF_ERROR(AddInlineColumn(connection, table, name, column, done));
-  return absl::OkStatus();
+  bool any_added = false;
+  for (const InlineColumn& column : kInlineColumns) {
+    ASSIGN_OR_RETURN(const bool added, AddInlineColumn(connection, table, name, column, done));
+    any_added = any_added || added;
+  }
+  return any_added ? CountCentreAsWriter(connection, table, name) : absl::OkStatus();
 }
 
 // A table that cannot be merged yet is no reason not to make the rest; `check` names it.

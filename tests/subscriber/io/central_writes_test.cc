@@ -83,6 +83,9 @@ TEST_F(CentralWritesTest, RowsFromBeforeInitLoseAgainstAnyChange) {
   Use(TablePolicy());
   ASSERT_THAT(Apply({SendInsert(kA, 1, 1, "a")}), IsOk());
   EXPECT_EQ(Rows(), "1:a@jetson-01");
+  EXPECT_EQ(Text("SELECT string_agg(local_source || '<' || remote_source || ' ' || type, ', ') "
+                 "FROM pmoves_sync.conflict_log"),
+            "central<jetson-01 pk_collision");
 }
 
 TEST_F(CentralWritesTest, RowsThatAreLoadedAsApplyingLoseAgainstAnyChange) {
