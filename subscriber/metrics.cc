@@ -101,7 +101,8 @@ SubscriberMetrics::SubscriberMetrics()
                                "Dead letters that wait for an operator")
                             .Add({})),
       tombstones(Gauges(*registry, "pmoves_sync_tombstones",
-                        "Rows of the tombstone table, as the planner estimates")
+                        "Deletes that are remembered: tombstones and deleted registers, as the "
+                        "planner estimates")
                      .Add({})),
       horizon_lag(Gauges(*registry, "pmoves_sync_tombstone_horizon_lag_seconds",
                          "Now minus the newest version that every source heard of has passed: how "

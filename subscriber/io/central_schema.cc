@@ -70,6 +70,8 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.register (
   peaks jsonb NOT NULL,
   PRIMARY KEY (relation, key, source)
 );
+-- For the collector. Without the version: an index that has it would make every report of a register write its key anew.
+CREATE INDEX IF NOT EXISTS register_grave ON pmoves_sync.register (relation, key) WHERE deleted;
 COMMENT ON TABLE pmoves_sync.register IS 'The latest report of each source for each key, for tables whose conflict rules need more than a row version. The rows of those tables are computed from here.';
 
 CREATE TABLE IF NOT EXISTS pmoves_sync.truncate_floor (

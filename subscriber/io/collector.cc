@@ -6,10 +6,16 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
+#include "subscriber/core/collect_sql.h"
 #include "subscriber/core/merge_sql.h"
+#include "subscriber/io/central_schema.h"
 
 namespace pmoves {
 namespace {
+
+// Other tables wait meanwhile; this one is looked at again a minute later.
+constexpr absl::Duration kLockWait = absl::Seconds(2);
+constexpr const char kLockNotAvailable[] = "55P03";
 
 // The sources that are waited for, with the state of their commit clock.
 std::string ActiveSources(absl::Duration retention) {
@@ -79,26 +85,78 @@ std::string ForgetTombstones(const TableConfig& table, absl::Duration retention)
 
 absl::StatusOr<Collector::Collected> Collector::Collect() {
   Collected all;
+  TargetCatalog catalog(connection_, tables_);
+  catalog.RequireRules();
   for (const TableConfig& table : tables_) {
-    ASSIGN_OR_RETURN(const int64_t forgotten, CollectTable(table));
+    ASSIGN_OR_RETURN(const int64_t forgotten, CollectTombstones(table));
     all.forgotten += forgotten;
     all.more = all.more || forgotten >= kBatch;
+    if (!ForgetsRegisters(table.policy)) continue;
+    auto found = catalog.Find(table.SourceSchema(), table.SourceTable());
+    if (absl::IsFailedPrecondition(found.status())) continue;  // nobody merges it now
+    RETURN_IF_ERROR(found.status());
+    RETURN_IF_ERROR(CollectRegisters(**found, table, &all));
   }
   return all;
 }
 
-absl::StatusOr<int64_t> Collector::CollectTable(const TableConfig& table) {
-  if (UsesRegisters(table.policy)) return 0;  // deletes are registers there, not tombstones
+// A table that has registers now may have had tombstones before.
+absl::StatusOr<int64_t> Collector::CollectTombstones(const TableConfig& table) {
   ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(ForgetTombstones(table, retention_)));
   return rows.affected();
+}
+
+absl::Status Collector::CollectRegisters(const TargetTable& table, const TableConfig& config,
+                                         Collected* all) {
+  const std::string bound =
+      absl::StrFormat("%s, %s", ActiveSources(retention_), Bound(config, retention_));
+  const std::string after = swept_[table.Name()];
+  ASSIGN_OR_RETURN(const PgRows next,
+                   connection_.Execute(NextGraves(table, bound, kGraves), {PgParam(after)}));
+  const bool last_piece = next.Int(0, 0) < kGraves;
+  const std::string last = next.IsNull(0, 1) ? std::string() : next.String(0, 1);
+  if (next.Bool(0, 2)) {
+    const auto forgotten = ForgetRegisters(table, ForgetGraves(table, bound), after, last);
+    if (SqlStateOf(forgotten.status()) == kLockNotAvailable) return absl::OkStatus();
+    RETURN_IF_ERROR(forgotten.status());
+    all->forgotten += *forgotten;
+    all->more = all->more || (!last_piece && *forgotten > 0);
+  }
+  swept_[table.Name()] = last_piece ? std::string() : last;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> Collector::ForgetRegisters(const TargetTable& table,
+                                                   const std::string& statement,
+                                                   const std::string& after,
+                                                   const std::string& last) {
+  absl::Status status =
+      connection_
+          .Execute(absl::StrFormat(
+              "BEGIN; SET LOCAL lock_timeout = %d; SELECT pg_catalog.pg_advisory_xact_lock(%d, %d)",
+              absl::ToInt64Milliseconds(kLockWait), kTableLockClass,
+              static_cast<int32_t>(table.oid)))
+          .status();
+  int64_t forgotten = 0;
+  if (status.ok()) {
+    const auto rows = connection_.Execute(statement, {PgParam(after), PgParam(last)});
+    status = rows.status();
+    if (rows.ok()) forgotten = rows->affected();
+  }
+  if (status.ok()) status = connection_.Commit();
+  if (status.ok()) return forgotten;
+  if (connection_.IsOpen()) connection_.Rollback();
+  return status;
 }
 
 absl::StatusOr<Collector::Horizon> Collector::Look() {
   ASSIGN_OR_RETURN(
       const PgRows rows,
       connection_.Execute(absl::StrFormat(
-          "WITH %s SELECT (SELECT GREATEST(reltuples, 0)::bigint FROM pg_class WHERE oid = "
-          "'pmoves_sync.tombstone'::regclass), (extract(epoch FROM now()) * 1000)::bigint - "
+          "WITH %s SELECT (SELECT COALESCE(sum(GREATEST(reltuples, 0)), 0)::bigint FROM pg_class "
+          "WHERE oid IN ('pmoves_sync.tombstone'::regclass, "
+          "to_regclass('pmoves_sync.register_grave'))), (extract(epoch FROM now()) * 1000)::bigint "
+          "- "
           "(min(hlc) >> 16) FROM active",
           ActiveSources(retention_))));
   Horizon horizon;

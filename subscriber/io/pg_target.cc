@@ -164,7 +164,6 @@ absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end
   return status;
 }
 
-// Tables with registers have no tombstones to miss.
 void PgTarget::NoteVersions(const ChangeSet& set, size_t begin, size_t end) {
   const TargetTable* last = nullptr;
   Hlc* lowest = nullptr;
@@ -172,10 +171,9 @@ void PgTarget::NoteVersions(const ChangeSet& set, size_t begin, size_t end) {
     const Change& change = set.changes[i];
     if (change.table != last) {
       last = change.table;
-      lowest = UsesRegisters(last->policy) ? nullptr
-                                           : &lowest_.try_emplace(last, change.hlc).first->second;
+      lowest = &lowest_.try_emplace(last, change.hlc).first->second;
     }
-    if (lowest != nullptr) *lowest = std::min(*lowest, change.hlc);
+    *lowest = std::min(*lowest, change.hlc);
   }
 }
 
