@@ -6,9 +6,13 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/time/time.h"
 #include "common/base/status.h"
+#include "subscriber/core/merge_sql.h"
+#include "subscriber/core/policy_text.h"
 #include "subscriber/core/rule_sql.h"
 #include "subscriber/io/central_schema.h"
+#include "subscriber/io/collector.h"
 #include "subscriber/io/expression_check.h"
 #include "subscriber/io/pg_catalog.h"
 
@@ -117,6 +121,27 @@ absl::Status Centre::ForgetPositions() {
   RETURN_IF_ERROR(
       connection_->Execute("UPDATE pmoves_sync.source_position SET position = '0/0'").status());
   return ReadPositions();
+}
+
+absl::Status Centre::Collect(const RuleCase& rule, const std::vector<int64_t>& lowest_to_come) {
+  // A case has keys of its own and uses versions anew, so a source's clock is not what it was told.
+  std::string sql = absl::StrFormat(
+      "INSERT INTO pmoves_sync.table_rule (relation, version, uses_registers, policy) VALUES "
+      "('public.%s', 1, true, %s) ON CONFLICT DO NOTHING",
+      rule.name, SqlLiteral(PolicyText(rule.policy)));
+  for (size_t i = 0; i < Sources().size(); ++i) {
+    absl::StrAppendFormat(
+        &sql,
+        "; UPDATE pmoves_sync.source_position SET hlc = %d, applied_at = now() WHERE source = '%s'",
+        lowest_to_come[i] - 1, Sources()[i]);
+  }
+  RETURN_IF_ERROR(connection_->Execute(sql).status());
+  std::vector<TableConfig> tables;
+  for (const TableConfig& table : config_.tables) {
+    if (table.table == rule.name) tables.push_back(table);
+  }
+  Collector collector(*connection_, tables, absl::Hours(1));
+  return collector.Collect().status();
 }
 
 absl::Status Centre::ReadPositions() {

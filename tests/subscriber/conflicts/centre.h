@@ -33,6 +33,8 @@ class Centre {
   absl::Status Clear(const RuleCase& rule);
   // Forgets positions alone, so that everything is applied anew.
   absl::Status ForgetPositions();
+  // Forgets deletes. By source: every version that is still to come is at least that.
+  absl::Status Collect(const RuleCase& rule, const std::vector<int64_t>& lowest_to_come);
   // What people see, by key.
   absl::StatusOr<std::map<RowKey, ModelRow>> Read(const RuleCase& rule);
 

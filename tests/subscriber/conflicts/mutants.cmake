@@ -87,3 +87,11 @@ pmoves_mutant(ge_for_gt_in_registers register_sql.cc manual_delete_newest_trunca
 pmoves_mutant(collapsed_reports register_sql.cc newest_by_column
   "bool NeedsEveryChange(const TablePolicy& policy) {\n"
   "bool NeedsEveryChange(const TablePolicy& policy) {\n  if (policy.max_future > absl::ZeroDuration()) return false;\n")
+
+# ---- what is forgotten
+
+pmoves_mutant(forgets_delete_wins collect_sql.cc first_delete_wins
+  "case DeletePolicy::kDeleteWins:\n      return false;" "case DeletePolicy::kDeleteWins:\n      return true;")
+
+pmoves_mutant(forgets_peaks collect_sql.cc value_priority_absorbing_delete_own
+  "|| HasPeaks(policy)" "|| (HasPeaks(policy) && policy.columns.empty())")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <thread>
 #include <utility>
@@ -162,6 +163,16 @@ Fault RandomFault(Random& random) {
   return rarer ? Fault::kNone : fault;
 }
 
+// By source, the lowest version of its steps from `next` on.
+std::vector<int64_t> LowestToCome(const Round& round, size_t next) {
+  std::vector<int64_t> lowest(Sources().size(), std::numeric_limits<int64_t>::max());
+  for (; next < round.steps.size(); ++next) {
+    int64_t& of_source = lowest[static_cast<size_t>(round.steps[next].source)];
+    for (const Op& op : round.steps[next].transaction) of_source = std::min(of_source, op.hlc);
+  }
+  return lowest;
+}
+
 // Batch after batch, with what befalls workers. Stops at a divergence after a batch.
 absl::Status Deliver(Centre& centre, const RuleCase& rule, const Round& round, Random& random,
                      Progress* progress, std::vector<Divergence>* divergences) {
@@ -179,6 +190,7 @@ absl::Status Deliver(Centre& centre, const RuleCase& rule, const Round& round, R
                                         deliveries.begin() + static_cast<ptrdiff_t>(end));
     RETURN_IF_ERROR(centre.worker().Offer(rule, offered, random(), fault));
     previous = begin;
+    if (round.collect) RETURN_IF_ERROR(centre.Collect(rule, LowestToCome(round, end)));
     if (!round.prefixes) continue;
     ASSIGN_OR_RETURN(const auto rows, centre.Read(rule));
     *divergences = progress->Compare(rows, batch);
@@ -249,7 +261,8 @@ Round MakeRound(Random& random, const RuleCase& rule, const RoundShape& shape) {
   if (shape.truncates) options.truncates = MakeTruncatePlan(random, Sources().size());
   Round round;
   round.prefixes = Chance(random, 0.3);
-  round.replay = Chance(random, 0.3);
+  round.replay = Chance(random, 0.3) && !shape.collect;
+  round.collect = shape.collect;
   round.two_workers = shape.two_workers;
   Mixer mixer(random, options.truncates.size() + 1);
   for (size_t i = 0; i < shape.histories; ++i) {
@@ -285,6 +298,7 @@ Round Extract(const Round& round, size_t case_index) {
   extracted.cases = 1;
   extracted.prefixes = round.prefixes;
   extracted.replay = round.replay;
+  extracted.collect = round.collect;
   extracted.faults = false;
   for (const Step& step : round.steps) {
     if (step.case_index != case_index && step.case_index != kAllCases) continue;

@@ -36,6 +36,7 @@ struct Round {
   bool prefixes = false;     // compare after each batch, not only at the end
   bool replay = false;       // at the end, apply everything once more from the start
   bool two_workers = false;  // at once, each with some of the sources
+  bool collect = false;      // forget deletes after each batch
 };
 
 // A key whose row is not what the model says.
@@ -54,6 +55,7 @@ struct RoundShape {
   int changes = 6;    // of each source, at most
   bool truncates = false;
   bool two_workers = false;
+  bool collect = false;  // then nothing is replayed, which would come too late
 };
 Round MakeRound(Random& random, const RuleCase& rule, const RoundShape& shape);
 

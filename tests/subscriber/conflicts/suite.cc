@@ -20,6 +20,9 @@ constexpr RoundShape kShapes[] = {
     {.histories = 2, .orders = 4},
     {.histories = 2, .orders = 4, .truncates = true},
     {.histories = 2, .orders = 4, .truncates = true},
+    // One case: of several, each from its start, there is always one that begins late.
+    {.histories = 1, .orders = 1, .changes = 12, .collect = true},
+    {.histories = 1, .orders = 1, .changes = 12, .truncates = true, .collect = true},
 };
 
 }  // namespace
