@@ -125,6 +125,7 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
     RETURN_IF_ERROR(AppendValues(columns, *key_shape, *table, out, &key_values));
   }
   if (body.operation == Operation::kDelete) {
+    if (key_shape == nullptr) return absl::InvalidArgumentError("a DELETE without keys");
     change.kind = ChangeKind::kDelete;
     change.shape = key_shape;
     change.first_value = key_values;

@@ -38,6 +38,7 @@ absl::StatusOr<std::vector<ConflictRow>> ConflictLogStore::List(
                           kColumns, open ? " AND state = 'open'" : "", limit),
           {table.has_value() ? PgParam(*table) : PgParam()}));
   std::vector<ConflictRow> result;
+  result.reserve(static_cast<size_t>(rows.size()));
   for (int i = 0; i < rows.size(); ++i) result.push_back(RowOf(rows, i));
   return result;
 }
@@ -74,6 +75,7 @@ absl::StatusOr<std::vector<Sibling>> ConflictLogStore::Siblings(int64_t id) {
           "l.key::text WHERE l.id = %d ORDER BY g.version DESC, g.source DESC LIMIT %d",
           id, kSiblings)));
   std::vector<Sibling> siblings;
+  siblings.reserve(static_cast<size_t>(rows.size()));
   for (int i = 0; i < rows.size(); ++i)
     siblings.push_back({rows.String(i, 0), rows.String(i, 1), rows.String(i, 2)});
   return siblings;

@@ -66,6 +66,7 @@ absl::StatusOr<std::vector<DeadLetterRow>> DeadLetterStore::List(bool all, int l
                        "SELECT %s FROM pmoves_sync.dead_letter %s ORDER BY id LIMIT %d", kColumns,
                        all ? "" : "WHERE state = 'open'", limit)));
   std::vector<DeadLetterRow> result;
+  result.reserve(static_cast<size_t>(rows.size()));
   for (int i = 0; i < rows.size(); ++i) result.push_back(RowOf(rows, i));
   return result;
 }

@@ -54,7 +54,7 @@ PgOptions TargetSessionOptions(const SubscriberConfig& config,
 
 absl::Status SetReplicationRole(PgConnection& connection, const SubscriberConfig& config) {
   if (config.postgres.triggers) return absl::OkStatus();
-  const absl::Status status = connection.Execute("SET session_replication_role = replica").status();
+  absl::Status status = connection.Execute("SET session_replication_role = replica").status();
   if (SqlStateOf(status) != "42501") return status;
   return absl::FailedPreconditionError(
       "this role may not set session_replication_role: GRANT SET ON PARAMETER "
