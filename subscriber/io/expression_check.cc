@@ -21,17 +21,20 @@ constexpr const char kNeedsPure[] =
 constexpr const char kTotal[] = "totality";
 constexpr const char kNeedsValue[] =
     "let it have a value for all a and b; allow_divergence: true would admit it as it is, and then "
-    "changes for which it has none are set aside";
+    "changes for which it fails are set aside, and where it is NULL, NULL is shown";
 constexpr const char kWouldAdmit[] =
     "write one that keeps this law; allow_divergence: true would admit it as it is, and then what "
     "is shown depends on which report is the newer one";
 
-// {f} the function, {t} the type. What fails is a row, not the end.
+// {f} the function, {t} the type. What fails is a row, not the end, unless the server itself is in
+// trouble. The inputs are never NULL.
 constexpr const char kHelpersSql[] = R"sql(
 CREATE FUNCTION pg_temp.pmoves_try(a {t}, b {t}, OUT value {t}, OUT failed text) LANGUAGE plpgsql AS
 $$BEGIN
   value := pmoves_sync.{f}(a, b);
+  IF value IS NOT DISTINCT FROM NULL THEN failed := 'no value'; END IF;
 EXCEPTION WHEN others THEN
+  IF SQLSTATE ~ '^(08|40|53|55|57|58|XX)' THEN RAISE; END IF;
   failed := SQLSTATE || ' ' || SQLERRM;
 END$$;
 CREATE FUNCTION pg_temp.pmoves_same(x {t}, y {t}) RETURNS boolean LANGUAGE plpgsql AS
@@ -61,6 +64,16 @@ std::string Count(const char* from, const char* tried, const char* fails, const 
       "SELECT count(*), count(*) FILTER (WHERE %s), (array_agg(%s ORDER BY size, i, j) FILTER "
       "(WHERE %s))[1] FROM %s WHERE %s",
       fails, example, fails, from, tried);
+}
+
+// What the text is at fault for: it is malformed (also by our own look at it), or a constant of it
+// cannot be computed. Anything else (a lock that is waited for too long, a statement that was
+// ended, no memory) says nothing about it.
+bool IsOfTheText(const absl::Status& status) {
+  const std::string state = SqlStateOf(status);
+  if (state.empty()) return absl::IsInvalidArgument(status);
+  const std::string kind = state.substr(0, 2);
+  return kind == "42" || kind == "22" || kind == "0A";
 }
 
 // Function and aggregate are there.
@@ -132,10 +145,9 @@ absl::StatusOr<LawResult> ExpressionCheck::Create(const TargetColumn& column, co
   const std::string state = SqlStateOf(status);
   if (state == "42501") {
     return absl::FailedPreconditionError(absl::StrFormat(
-        "columns.%s.conflict: %s; run `config check-rules` once as the role that ran init",
-        column.name, MessageOf(status)));
+        "%s; run `config check-rules` once as the role that ran init", MessageOf(status)));
   }
-  if (!connection_.IsOpen()) return status;
+  if (!IsOfTheText(status)) return status;
   if (state == "42P17" || state == "0A000")
     return LawResult{kImmutable, 1, MessageOf(status), kNeedsPure};
   return LawResult{"well-formedness", 1, MessageOf(status),
@@ -204,17 +216,19 @@ absl::Status ExpressionCheck::Record(const TargetColumn& column, const Rule& rul
 absl::StatusOr<std::vector<LawResult>> ExpressionCheck::Check(const TargetColumn& column,
                                                               const Rule& rule,
                                                               bool allow_divergence) {
+  RETURN_IF_ERROR(pool_.Prepare());
   // Two checks at once, or an init: one after the other.
-  RETURN_IF_ERROR(
+  absl::Status status =
       connection_
           .Execute(absl::StrFormat("BEGIN; SELECT pg_advisory_xact_lock(%d, 0)", kTableLockClass))
-          .status());
+          .status();
   std::vector<LawResult> laws;
-  absl::Status status;
-  if (auto made = Create(column, rule); made.ok()) {
-    laws.push_back(*std::move(made));
-  } else {
-    status = made.status();
+  if (status.ok()) {
+    if (auto made = Create(column, rule); made.ok()) {
+      laws.push_back(*std::move(made));
+    } else {
+      status = made.status();
+    }
   }
   if (status.ok() && laws.front().broken.empty()) status = Try(column, rule, &laws);
   const bool admitted = std::all_of(laws.begin(), laws.end(), [&](const LawResult& law) {

@@ -28,12 +28,12 @@ class LawPool {
 
   LawPool(PgConnection& connection, uint64_t seed) : connection_(connection), seed_(seed) {}
 
-  // Values of the column that suit the rule. Outside of a transaction, or in one that goes on.
+  // Makes what the others need in the session. Where a transaction may be rolled back: before it.
+  absl::Status Prepare();
+  // Values of the column that suit the rule.
   absl::StatusOr<ValuePool> Of(const TargetColumn& column, const Rule& rule);
 
  private:
-  absl::Status Prepare();
-
   PgConnection& connection_;
   const uint64_t seed_;
   bool prepared_ = false;

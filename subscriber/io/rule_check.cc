@@ -72,15 +72,21 @@ class TableCheck {
       if (laws.ok()) {
         grade = Add(Title(*table_, name, entry.rule), entry.rule.kind, *laws);
       } else {
-        RETURN_IF_ERROR(Refuse(laws.status()));
+        if (!connection_.IsOpen()) return laws.status();
+        lines_->push_back({Grade::kFail,
+                           absl::StrFormat("%s was not tried: %s", Title(*table_, name, entry.rule),
+                                           MessageOf(laws.status())),
+                           "see the message"});
       }
-      if (grade != Grade::kPass) unsure_.insert(name);
-      if (grade == Grade::kFail) Leave(name);
+      if (grade == Grade::kPass) continue;
+      unsure_.insert(name);
+      Leave(name);
     }
     return absl::OkStatus();
   }
 
-  // Without its aggregate no row of the table can be made: the other rules are tried without it.
+  // Without its aggregate no row of the table can be made, and one without a value makes none: the
+  // other rules are tried without it.
   void Leave(const std::string& name) {
     std::vector<ColumnRule>& rules = tried_.policy.columns;
     rules.erase(
@@ -147,7 +153,7 @@ class TableCheck {
   const TableConfig& config_;
   const uint64_t seed_;
   std::vector<CheckLine>* const lines_;
-  TableConfig tried_;  // without the expressions that are refused
+  TableConfig tried_;  // without the expressions that break a law
   std::unique_ptr<TargetTable> table_;
   std::set<std::string> unsure_;  // columns whose expression breaks a law
 };
