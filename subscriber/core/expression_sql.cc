@@ -1,7 +1,9 @@
 #include "subscriber/core/expression_sql.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstddef>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "subscriber/core/merge_sql.h"
@@ -57,6 +59,34 @@ std::string CheckExpressionText(std::string_view text) {
   }
   if (empty) return "is empty";
   return open.empty() ? "" : absl::StrFormat("has a '%c' that is not closed", open.back());
+}
+
+std::vector<std::string> LiteralsOf(std::string_view text) {
+  std::vector<std::string> literals;
+  auto add = [&literals](std::string literal) {
+    if (std::find(literals.begin(), literals.end(), literal) == literals.end())
+      literals.push_back(std::move(literal));
+  };
+  for (size_t i = 0; i < text.size();) {
+    size_t end = i + 1;
+    if (text[i] == '\'' || text[i] == '"') {
+      end = BehindQuoted(text, i);
+      if (end == std::string_view::npos) break;
+      std::string literal;
+      for (size_t at = i + 1; at + 1 < end; ++at) {
+        literal += text[at];
+        if (text[at] == '\'' && text[at + 1] == '\'' && at + 2 < end) ++at;  // it stands for one
+      }
+      if (text[i] == '\'') add(std::move(literal));
+    } else if (IsWord(text[i])) {
+      const bool number = std::isdigit(static_cast<unsigned char>(text[i])) != 0;
+      while (end < text.size() && (IsWord(text[end]) || (number && text[end] == '.'))) ++end;
+      const bool negative = number && i > 0 && text[i - 1] == '-';
+      if (number) add(std::string(text.substr(negative ? i - 1 : i, end - i + (negative ? 1 : 0))));
+    }
+    i = end;
+  }
+  return literals;
 }
 
 std::string ExpressionBody(const Rule& rule) {

@@ -10,6 +10,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "subscriber/core/conflict_rule.h"
 #include "subscriber/core/target_table.h"
@@ -18,6 +19,9 @@ namespace pmoves {
 
 // "" or what is wrong with it.
 std::string CheckExpressionText(std::string_view text);
+
+// What stands in the text as quoted text (without quotes) or as a number, in its order, each once.
+std::vector<std::string> LiteralsOf(std::string_view text);
 
 // Of the function: "SELECT (...)".
 std::string ExpressionBody(const Rule& rule);

@@ -51,8 +51,8 @@ LawHistory MakeHistory(const std::vector<LawColumn>& columns, bool deletes, int 
         const size_t choice =
             std::min(column.texts.size(), static_cast<size_t>(3 + n)) + (column.nullable ? 1 : 0);
         const size_t pick = column.varied && choice > 0 ? random() % choice : 0;
-        report.values.push_back(pick < column.texts.size() ? std::optional(column.texts[pick])
-                                                           : std::nullopt);
+        const bool null = pick >= column.texts.size() || (column.nullable && pick + 1 == choice);
+        report.values.push_back(null ? std::nullopt : std::optional(column.texts[pick]));
       }
     }
   }

@@ -18,6 +18,7 @@
 namespace pmoves {
 
 inline constexpr int kLawSources = 3;
+inline constexpr int kLawSchedules = 16;
 
 // What a column may be given.
 struct LawColumn {
@@ -56,7 +57,7 @@ struct LawSchedule {
 };
 const char* NameOf(LawSchedule::Law law);
 
-// All ways to try. The first is what the others are compared with.
+// All ways to try, so many. The first is what the others are compared with.
 std::vector<LawSchedule> SchedulesOf(const LawHistory& history);
 
 }  // namespace pmoves

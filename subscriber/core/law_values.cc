@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <limits>
 #include <random>
 #include <string_view>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "proto/json_token.h"
 
 namespace pmoves {
 namespace {
@@ -67,7 +71,7 @@ const std::vector<TypeValues>& ByType() {
       {"inet", {"10.0.0.1", "10.0.0.0/8", "10.0.0.1/8", "::1", "192.168.0.1"}},
       {"cidr", {"10.0.0.0/8", "10.0.0.0/16", "::/0"}},
       {"macaddr", {"08:00:2b:01:02:03", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"}},
-      {"bit", {"0", "1"}},
+      {"bit", {"0", "1", "10", "11", "10101010"}},
       {"varbit", {"0", "1", "101", "1010"}},
       {"point", {"(0,0)", "(1,1)", "(1,2)"}},
       {"jsonb",
@@ -125,18 +129,32 @@ std::string ArrayText(const Texts& elements) {
   return text + "}";
 }
 
-Texts ArrayValues(const TargetColumn& column, uint64_t seed) {
-  TargetColumn element = column;
-  element.category = ' ';
-  element.base_type = column.base_type.substr(column.base_type.rfind('_', 0) == 0 ? 1 : 0);
-  const Texts inner = LawValues(element, {}, seed);
-  Texts values = {"{}", "{NULL}"};
-  for (size_t i = 0; i < inner.size() && i < 8; ++i) {
-    values.push_back(ArrayText({inner[i]}));
-    values.push_back(ArrayText({inner[i], inner[(i + 1) % inner.size()]}));
+constexpr size_t kMostAround = 16;
+
+void AddNumbersBeside(const std::string& literal, Texts* values) {
+  int64_t whole = 0;
+  double real = 0;
+  if (absl::SimpleAtoi(literal, &whole)) {
+    if (whole > std::numeric_limits<int64_t>::min()) values->push_back(absl::StrCat(whole - 1));
+    if (whole < std::numeric_limits<int64_t>::max()) values->push_back(absl::StrCat(whole + 1));
+  } else if (absl::SimpleAtod(literal, &real)) {
+    values->push_back(absl::StrFormat("%.15g", real - 1));
+    values->push_back(absl::StrFormat("%.15g", real + 1));
   }
-  if (inner.size() > 1) values.push_back(ArrayText({inner[1], inner[0], inner[1]}));
-  return values;
+}
+
+void AddObjects(const Texts& literals, Texts* values) {
+  for (const std::string& name : literals) {
+    const std::string member = proto::JsonString(name);
+    values->push_back(absl::StrFormat("{%s: 1}", member));
+    values->push_back(absl::StrFormat("{%s: 2}", member));
+    values->push_back(absl::StrFormat(R"({%s: 1, "z": 1})", member));
+    // a->>'state' = 'done'
+    for (const std::string& value : literals) {
+      if (value != name)
+        values->push_back(absl::StrFormat("{%s: %s}", member, proto::JsonString(value)));
+    }
+  }
 }
 
 }  // namespace
@@ -144,7 +162,6 @@ Texts ArrayValues(const TargetColumn& column, uint64_t seed) {
 std::vector<std::string> LawValues(const TargetColumn& column,
                                    const std::vector<std::string>& labels, uint64_t seed) {
   if (!labels.empty()) return labels;
-  if (column.category == 'A') return ArrayValues(column, seed);
   if (column.category == 'R') {
     return {"empty",         "(,)", "[1,2)", "[1,5)", "[3,8)", "[2026-01-01,2026-02-01)",
             "[2026-01-15,)", "(,3)"};
@@ -162,6 +179,28 @@ std::vector<std::string> LawValues(const TargetColumn& column,
   return values;
 }
 
+std::vector<std::string> ValuesAround(const TargetColumn& column,
+                                      const std::vector<std::string>& literals) {
+  Texts values = literals;
+  if (IsJson(column)) {
+    AddObjects(literals, &values);
+  } else {
+    for (const std::string& literal : literals) AddNumbersBeside(literal, &values);
+  }
+  if (values.size() > kMostAround) values.resize(kMostAround);
+  return values;
+}
+
+std::vector<std::string> ArrayValues(const std::vector<std::string>& elements) {
+  Texts values = {"{}", "{NULL}"};
+  for (size_t i = 0; i < elements.size() && i < 8; ++i) {
+    values.push_back(ArrayText({elements[i]}));
+    values.push_back(ArrayText({elements[i], elements[(i + 1) % elements.size()]}));
+  }
+  if (elements.size() > 1) values.push_back(ArrayText({elements[1], elements[0], elements[1]}));
+  return values;
+}
+
 bool SuitsRule(const TargetColumn& column, const Rule& rule, const std::string& value) {
   if (IsJson(column) && rule.kind == RuleKind::kSetUnion) return value[0] == '[';
   if (IsJson(column) && rule.kind == RuleKind::kJsonMerge) return value[0] == '{';
@@ -173,8 +212,11 @@ bool SuitsRule(const TargetColumn& column, const Rule& rule, const std::string& 
 
 std::optional<std::string> LawKey(const TargetColumn& column, int n) {
   if (IsInteger(column) || IsOneOf(column.base_type, {"numeric", "float4", "float8"}))
-    return absl::StrFormat("%d", n);
-  if (IsOneOf(column.base_type, {"text", "citext"})) return absl::StrFormat("key %d", n);
+    return absl::StrFormat("%d", n + 1);
+  if (IsOneOf(column.base_type, {"text", "citext"})) {
+    // Letters alone, as narrow domains want them.
+    return absl::StrFormat("key-%c%c%c", 'a' + n / 676 % 26, 'a' + n / 26 % 26, 'a' + n % 26);
+  }
   if (column.base_type == "uuid") return absl::StrFormat("00000000-0000-4000-8000-%012x", n);
   if (IsOneOf(column.base_type, {"date", "timestamp", "timestamptz"}))
     return absl::StrFormat("%04d-01-01", 1000 + n);

@@ -17,10 +17,17 @@
 
 namespace pmoves {
 
-// Candidates for values of the column: its type may refuse some. `labels`: of an enum. The first
-// ones are the simplest.
+// Candidates for values of the column, which is no array: its type may refuse some. `labels`: of an
+// enum. The first ones are the simplest.
 std::vector<std::string> LawValues(const TargetColumn& column,
                                    const std::vector<std::string>& labels, uint64_t seed);
+
+// Where a text that chooses by literals (LiteralsOf) may change its mind: they, the numbers beside
+// them, and JSON objects with such members. So few that others have room beside them.
+std::vector<std::string> ValuesAround(const TargetColumn& column,
+                                      const std::vector<std::string>& literals);
+// Of such elements.
+std::vector<std::string> ArrayValues(const std::vector<std::string>& elements);
 
 // Of those, what the rule can be tried on: arrays for a union, no sums that overflow.
 bool SuitsRule(const TargetColumn& column, const Rule& rule, const std::string& value);

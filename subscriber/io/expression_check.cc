@@ -26,6 +26,9 @@ constexpr const char kWouldAdmit[] =
     "write one that keeps this law; allow_divergence: true would admit it as it is, and then what "
     "is shown depends on which report is the newer one";
 
+// With fewer values most laws hold of anything.
+constexpr size_t kFewestValues = 3;
+
 // {f} the function, {t} the type. What fails is a row, not the end, unless the server itself is in
 // trouble. The inputs are never NULL.
 constexpr const char kHelpersSql[] = R"sql(
@@ -175,10 +178,15 @@ absl::Status ExpressionCheck::Fill(const TargetColumn& column, const ValuePool& 
 absl::Status ExpressionCheck::Try(const TargetColumn& column, const Rule& rule,
                                   std::vector<LawResult>* laws) {
   ASSIGN_OR_RETURN(const ValuePool values, pool_.Of(column, rule));
-  if (values.texts.empty()) {
-    laws->push_back({kTotal, 0, absl::StrFormat("no values of type %s to try it on", column.type),
-                     "give the column a type of PostgreSQL's own"});
-    return absl::OkStatus();
+  if (values.texts.size() < kFewestValues && !values.complete) {
+    laws->push_back({kTotal, 0,
+                     absl::StrFormat("only %d values of type %s could be made, too few to try it "
+                                     "on",
+                                     values.texts.size(), column.type),
+                     "give the column a type of PostgreSQL's own; allow_divergence: true would "
+                     "admit it untried",
+                     true});
+    if (values.texts.empty()) return absl::OkStatus();
   }
   const std::string function = SqlIdentifier(ExpressionName(rule, column));
   RETURN_IF_ERROR(Fill(column, values, function));

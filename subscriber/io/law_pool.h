@@ -19,6 +19,7 @@ namespace pmoves {
 struct ValuePool {
   std::vector<std::string> texts;  // distinct, as the type prints them, the simplest first
   bool nullable = true;            // the type takes NULL
+  bool complete = false;           // the type has no others
 };
 
 class LawPool {
@@ -32,8 +33,23 @@ class LawPool {
   absl::Status Prepare();
   // Values of the column that suit the rule.
   absl::StatusOr<ValuePool> Of(const TargetColumn& column, const Rule& rule);
+  // The column's type takes all of these.
+  absl::StatusOr<bool> TakesAll(const TargetColumn& column, const std::vector<std::string>& texts);
 
  private:
+  // What the catalog knows of the values of a type.
+  struct TypeFacts {
+    std::vector<std::string> labels;    // of an enum
+    std::vector<std::string> literals;  // in the CHECKs of domains
+  };
+  absl::StatusOr<TypeFacts> FactsOf(const TargetColumn& column);
+  absl::StatusOr<TargetColumn> ElementOf(const TargetColumn& array);
+  absl::StatusOr<std::vector<std::string>> Candidates(const TargetColumn& column, const Rule& rule,
+                                                      const TypeFacts& facts);
+  // Of those, what the type takes, as it prints them; of sums, what may be added up.
+  absl::StatusOr<PgRows> Cast(const TargetColumn& column, bool sums,
+                              const std::vector<std::string>& texts);
+
   PgConnection& connection_;
   const uint64_t seed_;
   bool prepared_ = false;

@@ -19,6 +19,9 @@ namespace {
 using Law = LawSchedule::Law;
 
 constexpr int kHistories = 24;
+// Where no key counts each delivery is a transaction of its own.
+constexpr int kHistoriesOfOneKey = 8;
+constexpr int kLastKey = kHistories * kLawSchedules - 1;
 // Few keys go row by row, many through a stage: both are tried.
 constexpr size_t kFewKeys = 16;
 constexpr size_t kManyKeys = 240;
@@ -90,7 +93,11 @@ absl::Status RuleTrials::Open() {
 absl::Status RuleTrials::FixKey() {
   for (size_t i = 0; i < copy_->key.size(); ++i) {
     const TargetColumn& column = ColumnAt(*copy_, copy_->key[i]);
-    if (counting_ < 0 && LawKey(column, 0).has_value()) counting_ = static_cast<int>(i);
+    if (counting_ < 0 && LawKey(column, 0).has_value()) {
+      ASSIGN_OR_RETURN(const bool takes,
+                       pool_.TakesAll(column, {*LawKey(column, 0), *LawKey(column, kLastKey)}));
+      if (takes) counting_ = static_cast<int>(i);
+    }
     ASSIGN_OR_RETURN(const ValuePool values, pool_.Of(column, Rule()));
     if (values.texts.empty() && counting_ != static_cast<int>(i)) {
       return absl::FailedPreconditionError(absl::StrFormat(
@@ -161,7 +168,8 @@ absl::StatusOr<std::vector<LawResult>> RuleTrials::Try(const std::set<std::strin
   varied_ = varied;
   histories_.clear();
   std::vector<Job> jobs;
-  for (int n = 0; n < kHistories; ++n) {
+  const int histories = counting_ < 0 ? kHistoriesOfOneKey : kHistories;
+  for (int n = 0; n < histories; ++n) {
     histories_.push_back(MakeHistory(columns, deletes, n, seed_));
     for (LawSchedule& schedule : SchedulesOf(histories_.back()))
       jobs.push_back({histories_.size() - 1, std::move(schedule), "", false});

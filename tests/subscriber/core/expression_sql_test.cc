@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "subscriber/core/rule_sql.h"
 
@@ -40,6 +41,16 @@ TEST(ExpressionText, WhatCouldBecomeMoreThanOneExpressionIsNot) {
   };
   for (const auto& each : cases) EXPECT_EQ(CheckExpressionText(each.text), each.wrong);
   EXPECT_EQ(CheckExpressionText(std::string("a\0b", 3)), "has a NUL character");
+}
+
+TEST(ExpressionText, ItsLiteralsAreFound) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(LiteralsOf("CASE WHEN a = 'it''s' THEN b ELSE GREATEST(a, b) END"), Texts{"it's"});
+  EXPECT_EQ(LiteralsOf("(a->>'rev')::int4 > 10 OR a1 < -2.5 OR \"3 'x'\"(a) = 10"),
+            (Texts{"rev", "10", "-2.5"}));
+  EXPECT_EQ(LiteralsOf("a || '' || E'\\'5'"), (Texts{"", "\\'5"}));
+  EXPECT_EQ(LiteralsOf("GREATEST(a, b)"), Texts{});
+  EXPECT_EQ(LiteralsOf("a || 'b"), Texts{});
 }
 
 TEST(ExpressionSql, FunctionAndAggregateCarryOneName) {

@@ -92,6 +92,7 @@ TEST(LawTrials, EveryWayToArriveKeepsTheOrderOfEachSourceAndMissesNothing) {
       ExpectOrdered(history, schedule);
       ways[schedule.law].insert(schedule.batches);
     }
+    EXPECT_EQ(SchedulesOf(history).size(), size_t{kLawSchedules});
     EXPECT_EQ(ways.size(), 4u);
     for (const auto& [law, different] : ways) EXPECT_GE(different.size(), 2u) << NameOf(law);
   }
@@ -115,11 +116,40 @@ TEST(LawValues, SuitTheRuleAndTheType) {
   rule.kind = RuleKind::kJsonMerge;
   EXPECT_FALSE(SuitsRule(column, rule, "[1, 2]"));
   EXPECT_TRUE(SuitsRule(column, rule, "{}"));
-  column.base_type = "_text";
-  column.category = 'A';
-  const std::vector<std::string> arrays = LawValues(column, {}, 1);
+  const std::vector<std::string> arrays = ArrayValues({"a", "b"});
   EXPECT_EQ(arrays[0], "{}");
   EXPECT_EQ(std::count(arrays.begin(), arrays.end(), R"({"b","a","b"})"), 1);
+}
+
+TEST(LawTrials, NullsComeFromTheFirstHistoriesOn) {
+  const LawColumn column = {std::vector<std::string>(24, "x"), true, true};
+  int nulls = 0;
+  for (int n = 0; n < 6; ++n) {
+    for (uint64_t seed = 1; seed < 6; ++seed) {
+      for (const LawReport& report : MakeHistory({column}, false, n, seed))
+        nulls += report.values[0].has_value() ? 0 : 1;
+    }
+  }
+  EXPECT_GT(nulls, 5);
+  EXPECT_LT(nulls, 45);
+  const LawHistory fixed = MakeHistory({{{"x"}, true, false}, {{}, true, false}}, false, 0, 1);
+  EXPECT_EQ(fixed[0].values[0], "x");
+  EXPECT_FALSE(fixed[0].values[1].has_value());
+}
+
+TEST(LawValues, LiteralsComeWithWhatIsBesideThem) {
+  using Texts = std::vector<std::string>;
+  TargetColumn column;
+  column.base_type = "int4";
+  EXPECT_EQ(ValuesAround(column, {"100", "2.5", "x"}),
+            (Texts{"100", "2.5", "x", "99", "101", "1.5", "3.5"}));
+  EXPECT_EQ(ValuesAround(column, {"9223372036854775807"}).size(), 2u) << "there is none above";
+  EXPECT_EQ(ValuesAround(column, Texts(100, "1")).size(), 16u) << "others have room";
+  column.base_type = "jsonb";
+  EXPECT_EQ(ValuesAround(column, {"rev"}),
+            (Texts{"rev", R"({"rev": 1})", R"({"rev": 2})", R"({"rev": 1, "z": 1})"}));
+  const Texts pairs = ValuesAround(column, {"state", "done"});
+  EXPECT_EQ(std::count(pairs.begin(), pairs.end(), R"({"state": "done"})"), 1);
 }
 
 TEST(LawValues, KeysAreDistinct) {

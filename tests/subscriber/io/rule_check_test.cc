@@ -18,6 +18,7 @@ namespace pmoves {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -271,6 +272,54 @@ TEST_F(RuleCheckTest, AnExpressionThatBreaksALawNeedsAllowDivergenceAndIsThenSai
   EXPECT_THAT(Misfits(), SizeIs(1));
 }
 
+// Of a plain value each of them keeps the laws; and the last one is made after the others failed.
+TEST_F(RuleCheckTest, AnExpressionThatChoosesByALiteralIsTriedOnIt) {
+  CreateTable("things",
+              "id int PRIMARY KEY, word text, doc jsonb, n int, tags text[], rest text, good int");
+  AddExpression("word", "CASE WHEN a = 'done' THEN b ELSE GREATEST(a, b) END");
+  AddExpression("doc",
+                "CASE WHEN (a->>'rev')::int > (b->>'rev')::int THEN a ELSE GREATEST(a, b) END");
+  AddExpression("n", "CASE WHEN a BETWEEN 100 AND 999 THEN b ELSE GREATEST(a, b) END");
+  AddExpression("tags", "CASE WHEN 'done' = ANY (a) THEN b ELSE GREATEST(a, b) END");
+  AddExpression("rest", "CASE WHEN a = b THEN a END");
+  AddExpression("good", "GREATEST(a, b)");
+  Init();
+  const std::string lines = absl::StrJoin(Check(), "\n");
+  for (const char* column : {"word", "doc", "n", "tags"})
+    EXPECT_THAT(lines, ContainsRegex(absl::StrFormat(
+                           "FAIL public\\.things\\.%s: [^\n]* breaks commutativity", column)));
+  EXPECT_THAT(lines,
+              ContainsRegex("FAIL public\\.things\\.rest: [^\n]* breaks totality: .*no value"));
+  EXPECT_THAT(lines, HasSubstr("PASS public.things.good"));
+  EXPECT_THAT(lines, HasSubstr("PASS public.things: last-write-wins"));
+  EXPECT_EQ(Aggregates(), 1);
+}
+
+TEST_F(RuleCheckTest, TypesOfFewValuesAreTriedOnAllOfThemOrNotAtAll) {
+  Execute(
+      "CREATE TYPE mood AS ENUM ('low', 'high'); CREATE TYPE pair AS (x int, y int); CREATE DOMAIN "
+      "band AS int CHECK (VALUE BETWEEN 500 AND 510); CREATE DOMAIN odd AS text CHECK (VALUE ~ "
+      "'^zz[0-9]z$')");
+  CreateTable("things",
+              "id int PRIMARY KEY, moods mood[], mood mood, ok bool, bands band[], band band, odds "
+              "odd[], odd odd, pairs pair[]");
+  for (const char* column : {"moods", "bands", "band", "odd", "odds", "pairs"})
+    AddExpression(column, "a");
+  AddExpression("mood", "GREATEST(a, b)");
+  AddExpression("ok", "a OR b");
+  Init();
+  const std::string lines = absl::StrJoin(Check(), "\n");
+  for (const char* column : {"moods", "bands", "band", "pairs"})
+    EXPECT_THAT(lines, ContainsRegex(absl::StrFormat(
+                           "FAIL public\\.things\\.%s: [^\n]* breaks commutativity", column)));
+  EXPECT_THAT(lines,
+              HasSubstr("things.odd: expression \"a\" breaks totality: only 0 values of type "
+                        "odd could be made, too few to try it on"));
+  EXPECT_THAT(lines, HasSubstr("things.odds: expression \"a\" breaks totality: only 2 values"));
+  EXPECT_THAT(lines, HasSubstr("PASS public.things.mood"));
+  EXPECT_THAT(lines, HasSubstr("PASS public.things.ok"));
+}
+
 TEST_F(RuleCheckTest, AnAdmittedExpressionIsNoFaultOfTheOtherRules) {
   CreateTable("things", "id int PRIMARY KEY, v int, seen timestamptz");
   AddExpression("v", "a / b");
@@ -284,6 +333,20 @@ TEST_F(RuleCheckTest, AnAdmittedExpressionIsNoFaultOfTheOtherRules) {
   EXPECT_THAT(lines.back(), StartsWith("PASS public.things: last-write-wins"));
   lines.pop_back();
   EXPECT_THAT(lines, Each(StartsWith("WARN public.things.v")));
+}
+
+TEST_F(RuleCheckTest, KeysAndSumsThatLeaveTheirTypeAreNoFaultOfTheRule) {
+  Execute(
+      "CREATE DOMAIN slug AS text CHECK (VALUE ~ '^[a-z-]+$'); CREATE DOMAIN positive AS int CHECK "
+      "(VALUE > 0); CREATE DOMAIN code AS text CHECK (VALUE ~ '^[a-z]$')");
+  CreateTable("slugs", "id slug PRIMARY KEY, n smallint");
+  AddRule({"n"}, {.kind = RuleKind::kSumOfSources});
+  CreateTable("positives", "id positive PRIMARY KEY, price numeric(3,2)");
+  AddRule({"price"}, {.kind = RuleKind::kSumOfSources}, 1);
+  CreateTable("tiny", "id numeric(2,0), code code, status text, PRIMARY KEY (code, id)");
+  Init();
+  const std::vector<std::string> lines = Check();
+  EXPECT_THAT(lines, AllOf(SizeIs(5), Each(StartsWith("PASS")))) << absl::StrJoin(lines, "\n");
 }
 
 // What is no fault of the expression leaves one that is in use alone.
