@@ -198,7 +198,7 @@ std::string ValueRank(const std::vector<std::string>& values, const std::string&
 std::string ExpressionName(const Rule& rule, const TargetColumn& column) {
   // FNV-1a: stable over runs and machines, which absl::Hash is not.
   uint64_t hash = 0xcbf29ce484222325u;
-  for (const std::string* text : {&rule.expression, &column.type}) {
+  for (const std::string* text : {&rule.expression, &column.type_identity}) {
     for (char c : *text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
     hash *= 0x100000001b3u;
   }

@@ -44,9 +44,12 @@ struct ColumnMapping {
 };
 
 struct TargetColumn {
-  std::string name;       // plain UTF-8
-  std::string type;       // as format_type() prints it with its modifier: numeric(8,2), "My Type"[]
-  uint32_t type_oid = 0;  // without the modifier
+  std::string name;  // plain UTF-8
+  std::string type;  // as format_type() prints it with its modifier: numeric(8,2), "My Type"[]
+  // With schema and modifier, whatever the search path is: pg_catalog."numeric" 524294. For names
+  // and comparisons, no SQL.
+  std::string type_identity = {};
+  uint32_t type_oid = 0;       // without the modifier
   std::string base_type = {};  // pg_type.typname below all domains: int4, timestamptz, _text
   char category = 'S';         // pg_type.typcategory of it: N number, D date or time, A array, ...
   bool orderable = true;       // it (of an array: its element) has an order

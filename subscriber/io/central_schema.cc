@@ -209,7 +209,8 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.rule_check (
   seed numeric NOT NULL,
   diverges text
 );
-COMMENT ON TABLE pmoves_sync.rule_check IS 'Expressions of conflict rules that config check-rules has tried, each with a function and an aggregate of that name. diverges: the laws that do not hold, admitted by allow_divergence.';
+ALTER TABLE pmoves_sync.rule_check ADD COLUMN IF NOT EXISTS labels text NOT NULL DEFAULT '';
+COMMENT ON TABLE pmoves_sync.rule_check IS 'Expressions of conflict rules that config check-rules has tried, each with a function and an aggregate of that name. diverges: the laws that do not hold, admitted by allow_divergence. labels: of the enum that the column is made of, as they were tried.';
 
 -- A row image as the log keeps it: large values are left out whole, with their size.
 CREATE OR REPLACE FUNCTION pmoves_sync.log_image(image jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE STRICT

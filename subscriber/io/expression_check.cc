@@ -79,6 +79,24 @@ bool IsOfTheText(const absl::Status& status) {
   return kind == "42" || kind == "22" || kind == "0A";
 }
 
+// The labels of the enum that type {o} is, or is made of as an array or a domain; else ''.
+constexpr const char kLabels[] =
+    "(WITH RECURSIVE r(o) AS (SELECT {o}::oid UNION SELECT CASE WHEN t.typtype = 'd' THEN "
+    "t.typbasetype ELSE t.typelem END FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype = 'd' "
+    "OR t.typcategory = 'A') SELECT COALESCE(string_agg(quote_literal(e.enumlabel), ', ' ORDER BY "
+    "e.enumsortorder), '') FROM r JOIN pg_enum e ON e.enumtypid = r.o)";
+
+// The function keeps the search path: without "$user", which is another one for another role, and
+// without the session's own schema.
+constexpr const char kSettlePath[] =
+    "SELECT set_config('search_path', (SELECT COALESCE(string_agg(quote_ident(s), ', ' ORDER BY "
+    "n), '') FROM unnest(current_schemas(false)) WITH ORDINALITY AS p(s, n) WHERE s !~ "
+    "'^pg_temp'), true)";
+
+std::string LabelsOf(const TargetColumn& column) {
+  return absl::StrReplaceAll(kLabels, {{"{o}", std::to_string(column.type_oid)}});
+}
+
 // Function and aggregate are there.
 absl::StatusOr<bool> IsMade(PgConnection& connection, const Rule& rule,
                             const TargetColumn& column) {
@@ -213,9 +231,12 @@ absl::Status ExpressionCheck::Record(const TargetColumn& column, const Rule& rul
   }
   return connection_
       .Execute(
-          "INSERT INTO pmoves_sync.rule_check (name, expression, column_type, passed_at, seed, "
-          "diverges) VALUES ($1, $2, $3, now(), $4, $5) ON CONFLICT (name) DO UPDATE SET passed_at "
-          "= EXCLUDED.passed_at, seed = EXCLUDED.seed, diverges = EXCLUDED.diverges",
+          absl::StrFormat("INSERT INTO pmoves_sync.rule_check (name, expression, column_type, "
+                          "passed_at, seed, diverges, labels) VALUES ($1, $2, $3, now(), $4, $5, "
+                          "%s) ON CONFLICT (name) DO UPDATE SET passed_at = EXCLUDED.passed_at, "
+                          "seed = EXCLUDED.seed, diverges = EXCLUDED.diverges, labels = "
+                          "EXCLUDED.labels",
+                          LabelsOf(column)),
           {PgParam(name), PgParam(rule.expression), PgParam(column.type), PgParam(seed),
            diverges.empty() ? PgParam() : PgParam(diverges)})
       .status();
@@ -230,6 +251,7 @@ absl::StatusOr<std::vector<LawResult>> ExpressionCheck::Check(const TargetColumn
       connection_
           .Execute(absl::StrFormat("BEGIN; SELECT pg_advisory_xact_lock(%d, 0)", kTableLockClass))
           .status();
+  if (status.ok()) status = connection_.Execute(kSettlePath).status();
   std::vector<LawResult> laws;
   if (status.ok()) {
     if (auto made = Create(column, rule); made.ok()) {
@@ -261,14 +283,24 @@ absl::StatusOr<ExpressionState> StateOfExpression(PgConnection& connection,
                                                   bool allow_divergence) {
   const std::string name = ExpressionName(rule, column);
   auto rows = connection.Execute(
-      "SELECT COALESCE(diverges, '') FROM pmoves_sync.rule_check WHERE name = $1", {PgParam(name)});
-  if (SqlStateOf(rows.status()) == "42P01")
+      absl::StrFormat("SELECT COALESCE(diverges, ''), labels = %s FROM pmoves_sync.rule_check "
+                      "WHERE name = $1",
+                      LabelsOf(column)),
+      {PgParam(name)});
+  const std::string state_text = SqlStateOf(rows.status());
+  if (state_text == "42P01" || state_text == "42703")
     return ExpressionState{"schema pmoves_sync is that of an earlier version; run init"};
   RETURN_IF_ERROR(rows.status());
   ASSIGN_OR_RETURN(const bool made, IsMade(connection, rule, column));
   if (rows->size() == 0 || !made) {
     return ExpressionState{
         "the expression has not passed; run `pmoves-sync-subscriber config check-rules`"};
+  }
+  if (!rows->Bool(0, 1)) {
+    return ExpressionState{absl::StrFormat(
+        "type %s has other labels since the expression passed; run `pmoves-sync-subscriber config "
+        "check-rules`",
+        column.type)};
   }
   ExpressionState state{"", rows->String(0, 0)};
   if (!state.diverges.empty() && !allow_divergence) {

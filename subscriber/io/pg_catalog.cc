@@ -35,7 +35,8 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerat
             AND (o.opcintype = e.oid
               OR (o.opcintype, e.typtype) IN (('anyenum'::regtype, 'e'), ('anyrange'::regtype, 'r'), ('record'::regtype, 'c'))
               OR EXISTS (SELECT 1 FROM pg_cast k WHERE k.castsource = e.oid AND k.casttarget = o.opcintype
-                         AND k.castmethod = 'b' AND k.castcontext = 'i'))) AS orderable
+                         AND k.castmethod = 'b' AND k.castcontext = 'i'))) AS orderable,
+  (SELECT format('%I.%I %s', n.nspname, t.typname, a.atttypmod) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = a.atttypid) AS type_identity
 FROM pg_attribute a
 CROSS JOIN LATERAL (
   WITH RECURSIVE r(o) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype = 'd')
@@ -223,6 +224,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
     column.key_text = KeyTextOf(column.base_type);
     column.category = columns.Text(i, 8)[0];
     column.orderable = columns.Bool(i, 9);
+    column.type_identity = columns.String(i, 10);
     column.default_sql = columns.String(i, 7);
     if (columns.Int(i, 6) >= 0) key.emplace_back(columns.Int(i, 6), i);
   }

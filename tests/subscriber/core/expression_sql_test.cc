@@ -60,6 +60,7 @@ TEST(ExpressionSql, FunctionAndAggregateCarryOneName) {
   TargetColumn column;
   column.name = "v";
   column.type = "\"My Type\"[]";
+  column.type_identity = "public._My Type -1";
   const std::string name = "\"" + ExpressionName(rule, column) + "\"";
   EXPECT_EQ(CreateExpressionFunction(rule, column),
             "CREATE OR REPLACE FUNCTION pmoves_sync." + name +
@@ -72,7 +73,7 @@ TEST(ExpressionSql, FunctionAndAggregateCarryOneName) {
   other.expression = "a";
   EXPECT_NE(ExpressionName(other, column), ExpressionName(rule, column));
   TargetColumn text = column;
-  text.type = "text";
+  text.type_identity = "pg_catalog.text -1";
   EXPECT_NE(ExpressionName(rule, text), ExpressionName(rule, column));
 }
 

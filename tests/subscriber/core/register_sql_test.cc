@@ -19,11 +19,12 @@ TargetTable Tasks() {
   table.oid = 7;
   table.schema = "public";
   table.table = "tasks";
-  table.columns = {{.name = "id", .type = "uuid", .type_oid = 2950},
-                   {.name = "status", .type = "text", .type_oid = 25, .default_sql = "'new'::text"},
-                   {.name = "n", .type = "integer", .type_oid = 23},
-                   {.name = "tags", .type = "text[]", .type_oid = 1009},
-                   {.name = "doc", .type = "jsonb", .type_oid = 3802, .base_type = "jsonb"}};
+  table.columns = {
+      {.name = "id", .type = "uuid", .type_oid = 2950},
+      {.name = "status", .type = "text", .type_oid = 25, .default_sql = "'new'::text"},
+      {.name = "n", .type = "integer", .type_identity = "pg_catalog.int4 -1", .type_oid = 23},
+      {.name = "tags", .type = "text[]", .type_oid = 1009},
+      {.name = "doc", .type = "jsonb", .type_oid = 3802, .base_type = "jsonb"}};
   table.key = {0};
   return table;
 }

@@ -318,6 +318,14 @@ TEST_F(RuleCheckTest, TypesOfFewValuesAreTriedOnAllOfThemOrNotAtAll) {
   EXPECT_THAT(lines, HasSubstr("things.odds: expression \"a\" breaks totality: only 2 values"));
   EXPECT_THAT(lines, HasSubstr("PASS public.things.mood"));
   EXPECT_THAT(lines, HasSubstr("PASS public.things.ok"));
+  // another label, another type
+  policy().columns = {policy().columns[6]};
+  EXPECT_THAT(Misfits(), IsEmpty());
+  Execute("ALTER TYPE mood ADD VALUE 'middle'");
+  EXPECT_THAT(Misfits(), ElementsAre(HasSubstr("type mood has other labels since the expression "
+                                               "passed; run")));
+  EXPECT_THAT(Check(), Each(StartsWith("PASS")));
+  EXPECT_THAT(Misfits(), IsEmpty());
 }
 
 TEST_F(RuleCheckTest, AnAdmittedExpressionIsNoFaultOfTheOtherRules) {
@@ -373,6 +381,22 @@ TEST_F(RuleCheckTest, AServerInTroubleIsNoBrokenLaw) {
   EXPECT_THAT(Check(), ElementsAre(HasSubstr("was not tried: no room"), StartsWith("PASS")));
   Execute("DROP EVENT TRIGGER trouble");
   EXPECT_THAT(Misfits(), IsEmpty());
+}
+
+TEST_F(RuleCheckTest, WhatPassedIsWhatRunsWhateverTheSearchPath) {
+  Execute("DROP SCHEMA IF EXISTS kinds CASCADE; CREATE SCHEMA kinds; CREATE DOMAIN kinds.n AS int");
+  CreateTable("things", "id int PRIMARY KEY, v kinds.n");
+  AddExpression("v", "GREATEST(a, b)");
+  Init();
+  Execute("SET search_path = \"$user\", kinds, public");
+  EXPECT_THAT(Check(), Each(StartsWith("PASS")));
+  EXPECT_EQ(Execute("SELECT proconfig[1] FROM pg_proc WHERE pronamespace = "
+                    "'pmoves_sync'::regnamespace AND proname LIKE 'merge%' AND prokind = 'f'")
+                .String(0, 0),
+            "search_path=kinds, public");
+  Execute("SET search_path = public");
+  EXPECT_THAT(Misfits(), IsEmpty());
+  Execute("RESET search_path; DROP SCHEMA kinds CASCADE");
 }
 
 // Who gives registers the order of their arrival for a version breaks every rule that looks at it.
