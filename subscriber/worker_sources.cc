@@ -55,6 +55,7 @@ absl::Status Worker::EnsureConnection() {
   shared_.metrics.postgres_up.Set(1);
   catalog_ = std::make_unique<TargetCatalog>(*connection_, shared_.config.tables);
   catalog_->RequireRules();
+  catalog_->LogDivergences();
   target_ = std::make_unique<PgTarget>(*connection_);
   catalog_generation_ = 0;
   decoder_ = RowDecoder();

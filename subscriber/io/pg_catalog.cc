@@ -99,7 +99,7 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
   }
   if (require_rules_) RETURN_IF_ERROR(CheckRule(*loaded));
   Entry& entry = entries_[name];
-  if (entry.table == nullptr && loaded->policy.allow_divergence) {
+  if (entry.table == nullptr && log_divergences_ && loaded->policy.allow_divergence) {
     ASSIGN_OR_RETURN(const Expressions expressions, LookAtExpressions(*loaded));
     for (const std::string& divergence : expressions.divergences)
       LogWarn("rule.diverges", divergence, {{"table", loaded->Name()}});

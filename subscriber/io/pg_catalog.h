@@ -41,6 +41,9 @@ class TargetCatalog {
   // From now on Find gives no table with registers whose rule is not the one that made its rows
   // (table_rules.h): kFailedPrecondition.
   void RequireRules() { require_rules_ = true; }
+  // From now on the first Find of a table logs which of its expressions diverge. For catalogs that
+  // last, as a worker's.
+  void LogDivergences() { log_divergences_ = true; }
   // Of the columns with conflict: expression, one text each.
   struct Expressions {
     std::vector<std::string> misfits;      // not passed
@@ -59,6 +62,7 @@ class TargetCatalog {
   PgConnection& connection_;
   const std::vector<TableConfig>& tables_;
   bool require_rules_ = false;
+  bool log_divergences_ = false;
   struct Entry {
     TargetTable* table = nullptr;
     bool fresh = false;
