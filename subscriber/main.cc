@@ -315,6 +315,8 @@ int CheckRulesVerb(const SubscriberConfig& config, const CliArgs& args) {
   }
   auto connection = ConnectCentre(config, "config check-rules");
   if (!connection.ok()) return VerbFailed(args, "config check-rules", connection.status());
+  if (const absl::Status set = SetReplicationRole(**connection, config); !set.ok())
+    return VerbFailed(args, "config check-rules", set);
   auto lines = CheckRules(**connection, config, seed);
   if (!lines.ok()) return VerbFailed(args, "config check-rules", lines.status());
   bool failed = false;

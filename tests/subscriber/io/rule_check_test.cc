@@ -406,13 +406,40 @@ TEST_F(RuleCheckTest, ARuleOfThisProgramThatDoesNotConvergeIsFoundOut) {
   policy().row.kind = RuleKind::kManual;
   Init();
   EXPECT_THAT(Check(), Each(StartsWith("PASS")));
+  policy().columns.clear();
+  Execute("SET session_replication_role = replica");
   Execute(
       "CREATE SEQUENCE arrival; CREATE FUNCTION arrive() RETURNS trigger LANGUAGE plpgsql AS $$ "
       "BEGIN NEW.image_version := nextval('arrival'); RETURN NEW; END $$; CREATE TRIGGER arrive "
-      "BEFORE INSERT OR UPDATE ON pmoves_sync.register FOR EACH ROW EXECUTE FUNCTION arrive()");
-  const std::string lines = absl::StrJoin(Check(), "\n");
-  EXPECT_THAT(lines, HasSubstr("FAIL public.things: manual breaks commutativity: for jetson-"));
+      "BEFORE INSERT OR UPDATE ON pmoves_sync.register FOR EACH ROW EXECUTE FUNCTION arrive(); "
+      "ALTER TABLE pmoves_sync.register ENABLE ALWAYS TRIGGER arrive");
+  std::string lines = absl::StrJoin(Check(), "\n");
+  for (const char* law : {"commutativity", "associativity", "idempotence", "batch equals fold"})
+    EXPECT_THAT(lines, HasSubstr(absl::StrFormat(
+                           "FAIL public.things: manual breaks %s: for jetson-", law)));
   EXPECT_THAT(lines, HasSubstr("one delivery shows"));
+  EXPECT_THAT(lines, Not(HasSubstr("breaks totality")));
+  // a report that comes again becomes the newest
+  Execute(
+      "CREATE OR REPLACE FUNCTION arrive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = "
+      "'INSERT' AND EXISTS (SELECT 1 FROM pmoves_sync.register g WHERE (g.relation, g.key, "
+      "g.source, g.version) = (NEW.relation, NEW.key, NEW.source, NEW.version)) THEN NEW.version "
+      ":= NEW.version + 1000 * nextval('arrival'); END IF; RETURN NEW; END $$");
+  lines = absl::StrJoin(Check(), "\n");
+  EXPECT_THAT(lines, HasSubstr("FAIL public.things: manual breaks idempotence: for jetson-"));
+  EXPECT_THAT(lines, Not(HasSubstr("breaks commutativity")));
+  // a value that cannot be kept
+  config_.tables.clear();
+  CreateTable("flag", "yes bool PRIMARY KEY, status text");
+  policy().row.kind = RuleKind::kManual;
+  Init();
+  Execute(
+      "CREATE OR REPLACE FUNCTION arrive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF "
+      "NEW.image->>'status' = 'b' THEN RAISE 'no room for it'; END IF; RETURN NEW; END $$");
+  lines = absl::StrJoin(Check(), "\n");
+  EXPECT_THAT(lines, ContainsRegex("FAIL public.flag: manual breaks totality: not every report "
+                                   "can be merged: .*no room for it"));
+  EXPECT_THAT(lines, Not(HasSubstr("breaks commutativity")));
 }
 
 TEST_F(RuleCheckTest, ATableThatCannotBeTriedSaysSo) {
