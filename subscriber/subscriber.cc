@@ -147,7 +147,8 @@ bool Subscriber::RulesAreDue() {
 }
 
 absl::Status Subscriber::Session() {
-  if (!rules_carried_out_) RETURN_IF_ERROR(CarryOutRules());
+  // In each session: while this process was not connected, another one may have changed a rule.
+  RETURN_IF_ERROR(CarryOutRules());
   WakeEvent closed;
   NatsConfig nats_config = config_.nats.connection;
   nats_config.name = "pmoves-sync-subscriber";

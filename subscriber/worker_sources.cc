@@ -117,6 +117,8 @@ absl::Status Worker::TryClaim(const std::string& source) {
     }
     return status;
   }
+  // While this worker held no source, another process may have changed a rule.
+  if (sources_.empty()) catalog_->Invalidate();
   auto letters = LetterBook(*connection_).Load(source);
   if (!letters.ok()) {
     (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});

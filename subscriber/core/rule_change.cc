@@ -85,6 +85,15 @@ std::string ClockRelation(const TargetTable& table, const std::string& clock) {
   return SqlLiteral(clock == "column" ? table.Name() : std::string());
 }
 
+// The version that source p has reached by that clock.
+std::string Reached(const TargetTable& table, const std::string& clock) {
+  if (clock == "commit") return "p.hlc";
+  return absl::StrFormat(
+      "COALESCE((SELECT b.hlc FROM pmoves_sync.source_clock b WHERE b.source = p.source AND "
+      "b.relation = %s), 0)",
+      ClockRelation(table, clock));
+}
+
 }  // namespace
 
 std::string ClockName(const TablePolicy& policy) {
@@ -100,18 +109,15 @@ std::string ClockName(const TablePolicy& policy) {
 }
 
 bool ChangesClock(const std::optional<RecordedRule>& recorded, const TablePolicy& policy) {
-  return recorded.has_value() && !recorded->clock.empty() && recorded->clock != ClockName(policy);
+  return recorded.has_value() && recorded->clock != ClockName(policy);
 }
 
 std::string RaiseClocks(const TargetTable& table, const std::string& before) {
   const std::string now = ClockName(table.policy);
   const std::string reached =
-      before == "commit"
-          ? std::string("p.hlc")
-          : absl::StrFormat(
-                "COALESCE((SELECT b.hlc FROM pmoves_sync.source_clock b WHERE b.source = p.source "
-                "AND b.relation = %s), 0)",
-                ClockRelation(table, before));
+      before.empty() ? absl::StrFormat("GREATEST(%s, %s, %s)", Reached(table, "commit"),
+                                       Reached(table, "column"), Reached(table, "arrival"))
+                     : Reached(table, before);
   if (now == "commit") {
     return absl::StrFormat("UPDATE pmoves_sync.source_position p SET hlc = GREATEST(p.hlc, %s)",
                            reached);

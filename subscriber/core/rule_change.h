@@ -40,12 +40,13 @@ enum class RuleChange { kNone, kRecord, kAdopt, kRecompute, kForget };
 RuleChange ChangeOf(const std::optional<RecordedRule>& recorded, const TablePolicy& policy);
 // Where the versions of its changes come from: "commit", "column" or "arrival".
 std::string ClockName(const TablePolicy& policy);
-// True when that is another one now.
+// True when that is another one now, or may be.
 bool ChangesClock(const std::optional<RecordedRule>& recorded, const TablePolicy& policy);
 // What it does to the rows, for people.
 std::string Describe(RuleChange change);
 
-// Raises the clock that the table's policy reads, of every source, to the one of name `before`.
+// Raises the clock that the table's policy reads, of every source, to the one of name `before`;
+// when that is not known, to the highest of all.
 std::string RaiseClocks(const TargetTable& table, const std::string& before);
 
 // Statements that go through the keys of a table in order, a bounded number at a time. Parameter:

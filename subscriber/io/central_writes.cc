@@ -62,6 +62,7 @@ absl::StatusOr<CentralWrites::Settled> CentralWrites::Settle(absl::Duration budg
 absl::Status CentralWrites::SettleTable(const TableConfig& config, absl::Time end,
                                         Settled* settled) {
   TargetCatalog catalog(connection_, config_.tables);
+  catalog.RequireRules();
   ASSIGN_OR_RETURN(TargetTable* const table,
                    catalog.Find(config.SourceSchema(), config.SourceTable()));
   int limit = kBatch;

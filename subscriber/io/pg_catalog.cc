@@ -9,6 +9,7 @@
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/policy_check.h"
 #include "subscriber/core/policy_text.h"
+#include "subscriber/core/rule_change.h"
 #include "subscriber/io/expression_check.h"
 
 namespace pmoves {
@@ -136,12 +137,26 @@ absl::StatusOr<std::vector<std::string>> TargetCatalog::Misfits(const TargetTabl
 }
 
 absl::Status TargetCatalog::CheckRule(const TargetTable& table) {
-  if (!UsesRegisters(table.policy)) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const PgRows in_force,
-                   connection_.Execute("SELECT 1 FROM pmoves_sync.table_rule WHERE relation = $1 "
-                                       "AND policy = $2 AND NOT unfinished",
-                                       {PgParam(table.Name()), PgParam(PolicyText(table.policy))}));
-  if (in_force.size() > 0) return absl::OkStatus();
+  const std::string relation = table.Name();
+  const std::string policy = PolicyText(table.policy);
+  auto look = [&] {
+    return connection_.Execute(
+        "SELECT policy = $2 AND NOT unfinished FROM pmoves_sync.table_rule WHERE relation = $1",
+        {PgParam(relation), PgParam(policy)});
+  };
+  ASSIGN_OR_RETURN(PgRows recorded, look());
+  if (recorded.size() == 0 && !UsesRegisters(table.policy)) {
+    // A table that came after the start: nothing has made its rows by another rule.
+    const std::string clock = ClockName(table.policy);
+    RETURN_IF_ERROR(connection_
+                        .Execute("INSERT INTO pmoves_sync.table_rule (relation, version, policy, "
+                                 "uses_registers, clock) VALUES ($1, 1, $2, false, $3) ON CONFLICT "
+                                 "DO NOTHING",
+                                 {PgParam(relation), PgParam(policy), PgParam(clock)})
+                        .status());
+    ASSIGN_OR_RETURN(recorded, look());
+  }
+  if (recorded.size() > 0 && recorded.Bool(0, 0)) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrFormat("the rule of table %s is not in force yet; a start of the subscriber "
                       "carries it out, alone",

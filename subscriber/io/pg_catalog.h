@@ -38,8 +38,8 @@ class TargetCatalog {
   // What of its configuration it cannot carry out, one text each: CheckPolicy, constants that are
   // no values of their column, expressions that have not passed `config check-rules`.
   absl::StatusOr<std::vector<std::string>> Misfits(const TargetTable& table);
-  // From now on Find gives no table with registers whose rule is not the one that made its rows
-  // (table_rules.h): kFailedPrecondition.
+  // From now on Find gives no table whose rule is not the one that made its rows (table_rules.h):
+  // kFailedPrecondition. A new one by row version is recorded.
   void RequireRules() { require_rules_ = true; }
   // From now on the first Find of a table logs which of its expressions diverge. For catalogs that
   // last, as a worker's.

@@ -108,15 +108,15 @@ absl::StatusOr<bool> TableRules::CouldCarryOut() {
 absl::Status TableRules::CarryOut(const TargetTable& table, const TableConfig& config,
                                   const Ports& ports) {
   ASSIGN_OR_RETURN(const State state, Look(config));
-  const bool other_clock = ChangesClock(state.recorded, config.policy);
-  if ((state.change != RuleChange::kNone && state.change != RuleChange::kRecord) || other_clock)
-    RETURN_IF_ERROR(RequireAlone(table));
+  const bool changes = state.change != RuleChange::kNone &&
+                       (state.recorded.has_value() || state.change != RuleChange::kRecord);
+  if (changes) RETURN_IF_ERROR(RequireAlone(table));
   RETURN_IF_ERROR(RefreshTriggers(table, ports));
   if (state.change == RuleChange::kNone) return absl::OkStatus();
   const int64_t version = state.recorded.has_value() ? state.recorded->version + 1 : 1;
   ports.tell(table, absl::StrFormat("rule %d: %s: %s", version, PolicyText(config.policy),
                                     Describe(state.change)));
-  if (other_clock) {
+  if (ChangesClock(state.recorded, config.policy)) {
     RETURN_IF_ERROR(connection_.Execute(RaiseClocks(table, state.recorded->clock)).status());
   }
   return Change(table, state.change, ports);
@@ -144,9 +144,9 @@ absl::Status TableRules::RequireAlone(const TargetTable& table) {
       const PgRows others,
       connection_.Execute(absl::StrFormat(
           "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = "
-          "(SELECT oid FROM pg_database WHERE datname = current_database()) AND classid::bigint = "
-          "%d AND pid <> pg_backend_pid()",
-          kInstanceLockClass)));
+          "(SELECT oid FROM pg_database WHERE datname = current_database()) AND classid::bigint IN "
+          "(%d, %d) AND pid <> pg_backend_pid()",
+          kInstanceLockClass, kSourceLockClass)));
   if (others.Int(0, 0) == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrFormat(
       "the rule of %s changes, and another subscriber process is running by the rule of before; "

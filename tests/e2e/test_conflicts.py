@@ -310,6 +310,21 @@ def test_a_table_that_is_missing_at_the_start_comes_under_its_rule_when_it_is_th
             (1, "conflict: keep-central")]
 
 
+def test_a_rule_that_was_changed_while_nats_was_away_is_looked_at_before_anything_is_applied():
+    with three_edges(PLAIN, ["notes"], ["notes"]) as fleet:
+        fleet.edges[0].db.execute("INSERT INTO notes VALUES (1, 'one')")
+        fleet.wait_caught_up()
+        fleet.nats.stop()
+        wait_until(lambda: "session.ended" in fleet.subscriber.log_text(), 30, "NATS is away", fleet.diagnose)
+        # As another process leaves it, with another configuration.
+        fleet.centre.db.execute("UPDATE pmoves_sync.table_rule SET version = 2, policy = 'conflict: append-only' WHERE relation = 'public.notes'")
+        fleet.nats.start()
+        fleet.edges[0].db.execute("UPDATE notes SET body = 'two'")
+        wait_until(lambda: row(fleet, "SELECT body FROM notes") == ("two",), 60, "the change is applied", fleet.diagnose)
+        assert fleet.centre.db.query("SELECT version, policy FROM pmoves_sync.table_rule WHERE relation = 'public.notes'") == [
+            (3, "conflict: last-write-wins")]
+
+
 def test_a_person_picks_what_is_shown_until_a_source_says_something_new():
     with three_edges(PLAIN, ["notes"], [{"table": "notes", "conflict": "manual"}]) as fleet:
         one, two, three = (edge.db for edge in fleet.edges)

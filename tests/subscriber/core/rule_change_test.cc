@@ -44,7 +44,7 @@ TEST(RuleChangeTest, KnowsWhenVersionsComeFromAnotherClock) {
   policy.version = VersionSource::kColumn;
   EXPECT_FALSE(ChangesClock(std::nullopt, policy));
   RecordedRule recorded;
-  EXPECT_FALSE(ChangesClock(recorded, policy)) << "it is not known";
+  EXPECT_TRUE(ChangesClock(recorded, policy)) << "it is not known";
   recorded.clock = "column";
   EXPECT_FALSE(ChangesClock(recorded, policy)) << "another column has the same clock";
   recorded.clock = "commit";

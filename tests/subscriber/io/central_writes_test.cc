@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "subscriber/core/merge_sql.h"
+#include "subscriber/core/policy_text.h"
 #include "subscriber/io/central_triggers.h"
 #include "tests/testing/centre.h"
 
@@ -34,6 +36,11 @@ class CentralWritesTest : public CentreTest {
   // As an operator does after each change of the configuration or of the table.
   void Use(const TablePolicy& policy) {
     Configure(policy);
+    Execute(absl::StrFormat(
+        "INSERT INTO pmoves_sync.table_rule (relation, version, policy, uses_registers, clock) "
+        "VALUES ('public.jobs', 1, %s, %s, 'commit') ON CONFLICT (relation) DO UPDATE SET policy = "
+        "EXCLUDED.policy, uses_registers = EXCLUDED.uses_registers",
+        SqlLiteral(PolicyText(policy)), UsesRegisters(policy) ? "true" : "false"));
     ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
   }
   TablePolicy RowRule(RuleKind kind, std::vector<std::string> priority = {}) {
@@ -62,6 +69,18 @@ class CentralWritesTest : public CentreTest {
   std::unique_ptr<PgConnection> person_;
   int64_t now_ = 0;
 };
+
+TEST_F(CentralWritesTest, NothingIsSettledByAnotherRuleThanTheOneInForce) {
+  Use(TablePolicy());
+  Write("INSERT INTO jobs VALUES (1, 'p')");
+  Execute("UPDATE pmoves_sync.table_rule SET policy = 'conflict: keep-central'");
+  auto settled = CentralWrites(*connection_, config_).Settle(absl::Seconds(60));
+  ASSERT_THAT(settled, IsOk());
+  EXPECT_THAT(settled->problem, StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_EQ(Count("pmoves_sync.recompute_queue"), 1);
+  Use(TablePolicy());
+  EXPECT_EQ(Settle().keys, 1);
+}
 
 // ---- by row version
 

@@ -191,6 +191,43 @@ TEST_F(TableRulesTest, WaitsWhileAnotherProcessAppliesByTheRuleOfBefore) {
   EXPECT_THAT(status, IsOk());
 }
 
+TEST_F(TableRulesTest, WaitsWhileAnotherProcessHoldsASource) {
+  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
+  auto other = PgConnection::Connect(TargetSessionOptions(config_, "other process"));
+  ASSERT_THAT(other, IsOk());
+  // Its coordinator is gone, a worker goes on.
+  const std::string lock = absl::StrFormat("(%d, 7)", kSourceLockClass);
+  ASSERT_THAT((*other)->Execute("SELECT pg_advisory_lock" + lock), IsOk());
+  TablePolicy ignoring;
+  ignoring.on_delete = DeletePolicy::kIgnore;
+  for (const TablePolicy& policy : {RowRule(RuleKind::kKeepCentral), ignoring}) {
+    EXPECT_THAT(StartWith(policy), StatusIs(absl::StatusCode::kFailedPrecondition));
+    EXPECT_EQ(Rule(), "1 conflict: last-write-wins");
+  }
+  ASSERT_THAT((*other)->Execute("SELECT pg_advisory_unlock" + lock), IsOk());
+  EXPECT_THAT(StartWith(ignoring), IsOk());
+}
+
+TEST_F(TableRulesTest, NoWorkerAppliesByRowVersionBeforeTheChangeToIt) {
+  ASSERT_THAT(StartWith(RowRule(RuleKind::kKeepCentral)), IsOk());
+  TablePolicy ignoring;
+  ignoring.on_delete = DeletePolicy::kIgnore;
+  for (const TablePolicy& policy : {TablePolicy(), ignoring}) {
+    Configure(policy);
+    EXPECT_THAT(Ask(), StatusIs(absl::StatusCode::kFailedPrecondition));
+    ASSERT_THAT(StartWith(policy), IsOk());
+    EXPECT_THAT(Ask(), IsOk());
+  }
+}
+
+TEST_F(TableRulesTest, ANewTableByRowVersionIsAppliedToAtOnceAndRecorded) {
+  EXPECT_THAT(Ask(), IsOk());
+  EXPECT_EQ(Rule(), "1 conflict: last-write-wins");
+  EXPECT_THAT(TableRules(*connection_, config_).CouldCarryOut(), IsOkAndHolds(false));
+  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
+  EXPECT_EQ(told_.size(), 0u);
+}
+
 TEST_F(TableRulesTest, WhatWasBegunIsEndedAlsoWhenTheRuleIsTurnedBack) {
   const TablePolicy before = RowRule(RuleKind::kSourcePriority, {kA});
   ASSERT_THAT(StartWith(before), IsOk());
@@ -217,7 +254,7 @@ TEST_F(TableRulesTest, WhatACrashLeavesHalfDoneIsEndedByTheNextStart) {
   EXPECT_THAT(StartWith(TablePolicy()), StatusIs(absl::StatusCode::kCancelled));
   EXPECT_EQ(Count("pmoves_sync.register"), 1001);
   EXPECT_EQ(Rule().substr(0, 2), "1 ") << "not yet";
-  EXPECT_THAT(Ask(), IsOk()) << "by row version nothing is asked for";
+  EXPECT_THAT(Ask(), StatusIs(absl::StatusCode::kFailedPrecondition));
   steps_ = 1000;
   ASSERT_THAT(StartWith(TablePolicy()), IsOk());
   EXPECT_EQ(Count("pmoves_sync.register"), 0);
@@ -286,6 +323,13 @@ TEST_F(TableRulesTest, AnotherClockGoesOnAboveTheVersionsOfTheOneBefore) {
                     "pmoves_sync.source_position")
                 .String(0, 0),
             "jetson-01 900, jetson-02 700");
+  // As an earlier version recorded it.
+  Execute("UPDATE pmoves_sync.table_rule SET policy = '', clock = ''");
+  policy.version = VersionSource::kArrival;
+  ASSERT_THAT(StartWith(policy), IsOk());
+  EXPECT_EQ(Execute(clocks + " WHERE relation = ''").String(0, 0),
+            "jetson-01  900, jetson-02  700");
+  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
   // Nothing is raised while the clock is the same.
   policy = TablePolicy();
   policy.on_delete = DeletePolicy::kIgnore;
