@@ -129,6 +129,11 @@ std::string RaiseClocks(const TargetTable& table, const std::string& before) {
       ClockRelation(table, now), reached);
 }
 
+bool BuriesAll(const RecordedRule& recorded) {
+  return recorded.policy.empty() || recorded.unfinished ||
+         recorded.policy.find("truncate: all") != std::string::npos;
+}
+
 RuleChange ChangeOf(const std::optional<RecordedRule>& recorded, const TablePolicy& policy) {
   const bool registers = UsesRegisters(policy);
   if (!recorded.has_value()) return registers ? RuleChange::kAdopt : RuleChange::kRecord;
@@ -193,25 +198,40 @@ std::string AdoptTombstones(const TargetTable& table) {
 }
 
 std::string CompleteRegisters(const TargetTable& table) {
+  std::string deleted = "g.deleted";
+  if (table.policy.truncate != TruncatePolicy::kAll) {
+    deleted = absl::StrFormat(
+        "g.deleted OR EXISTS (SELECT 1 FROM pmoves_sync.truncate_floor f WHERE f.relation = g."
+        "relation AND (g.version, g.source) < (f.version, f.source))");
+  }
   return absl::StrFormat(
-      "UPDATE pmoves_sync.register AS g SET versions = %s, peaks = %s FROM %s WHERE g.relation = "
-      "%s AND g.key = k.key AND g.image_version >= 0",
-      VersionsUnder(table), PeaksUnder(PlanOf(table)), Touched(table), SqlLiteral(table.Name()));
+      "UPDATE pmoves_sync.register AS g SET versions = %s, peaks = %s, deleted = %s FROM %s WHERE "
+      "g.relation = %s AND g.key = k.key AND g.image_version >= 0",
+      VersionsUnder(table), PeaksUnder(PlanOf(table)), deleted, Touched(table),
+      SqlLiteral(table.Name()));
+}
+
+std::string ForgetFloor(const TargetTable& table) {
+  return absl::StrFormat("DELETE FROM pmoves_sync.truncate_floor WHERE relation = %s",
+                         SqlLiteral(table.Name()));
 }
 
 std::string ForgetRegisters(const TargetTable& table) {
   const std::string relation = SqlLiteral(table.Name());
+  // What was truncated with all others is older than that truncate.
   return absl::StrFormat(
-      "WITH gone AS (SELECT DISTINCT ON (g.key) g.key, g.version, g.source, g.committed_at FROM %s "
-      "JOIN pmoves_sync.register g ON g.relation = %s AND g.key = k.key WHERE NOT EXISTS (SELECT 1 "
+      "WITH gone AS (SELECT DISTINCT ON (g.key) g.key, g.version, g.source, g.committed_at FROM "
+      "(SELECT g.key, g.version, g.source, g.committed_at FROM %s JOIN pmoves_sync.register g ON "
+      "g.relation = %s AND g.key = k.key UNION ALL SELECT k.key, f.version, f.source, now() FROM "
+      "%s JOIN pmoves_sync.truncate_floor f ON f.relation = %s) g WHERE NOT EXISTS (SELECT 1 "
       "FROM %s t WHERE %s) ORDER BY g.key, g.version DESC, g.source DESC), buried AS (INSERT INTO "
       "pmoves_sync.tombstone AS d (relation, key, version, source, deleted_at) SELECT %s, key, "
       "version, source, committed_at FROM gone ON CONFLICT (relation, key) DO UPDATE SET version = "
       "EXCLUDED.version, source = EXCLUDED.source, deleted_at = EXCLUDED.deleted_at, recorded_at "
       "= now() WHERE (d.version, d.source) < (EXCLUDED.version, EXCLUDED.source)) DELETE FROM "
       "pmoves_sync.register g USING %s WHERE g.relation = %s AND g.key = k.key",
-      Touched(table), relation, SqlTable(table), KeyFromText(table, "t", "k"), relation,
-      Touched(table), relation);
+      Touched(table), relation, Touched(table), relation, SqlTable(table),
+      KeyFromText(table, "t", "g"), relation, Touched(table), relation);
 }
 
 }  // namespace pmoves

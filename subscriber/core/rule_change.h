@@ -42,6 +42,8 @@ RuleChange ChangeOf(const std::optional<RecordedRule>& recorded, const TablePoli
 std::string ClockName(const TablePolicy& policy);
 // True when that is another one now, or may be.
 bool ChangesClock(const std::optional<RecordedRule>& recorded, const TablePolicy& policy);
+// True when a truncate of all rows may have buried reports under it.
+bool BuriesAll(const RecordedRule& recorded);
 // What it does to the rows, for people.
 std::string Describe(RuleChange change);
 
@@ -60,8 +62,10 @@ RowStatement TouchNextTombstones(const TargetTable& table, int limit);
 RowStatement AdoptRows(const TargetTable& table);
 // Registers for the touched keys that have a tombstone and no register.
 std::string AdoptTombstones(const TargetTable& table);
-// The touched registers get the versions and peaks that the policy needs.
+// The touched registers get the versions and peaks that the policy needs. Where that has no
+// truncate of all rows, those that one has buried are deleted: its floor is not looked at any more.
 std::string CompleteRegisters(const TargetTable& table);
+std::string ForgetFloor(const TargetTable& table);
 // The registers of the touched keys go; keys that are not in the table leave tombstones.
 std::string ForgetRegisters(const TargetTable& table);
 

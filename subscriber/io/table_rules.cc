@@ -111,6 +111,9 @@ absl::Status TableRules::CarryOut(const TargetTable& table, const TableConfig& c
   const bool changes = state.change != RuleChange::kNone &&
                        (state.recorded.has_value() || state.change != RuleChange::kRecord);
   if (changes) RETURN_IF_ERROR(RequireAlone(table));
+  // An earlier version left it behind; the triggers may make one from here on.
+  if (changes && state.recorded.has_value() && !BuriesAll(*state.recorded))
+    RETURN_IF_ERROR(connection_.Execute(ForgetFloor(table)).status());
   RETURN_IF_ERROR(RefreshTriggers(table, ports));
   if (state.change == RuleChange::kNone) return absl::OkStatus();
   const int64_t version = state.recorded.has_value() ? state.recorded->version + 1 : 1;
@@ -189,12 +192,19 @@ absl::Status TableRules::Record(const TargetTable& table, bool unfinished) {
   }
   const std::string policy = PolicyText(table.policy);
   const std::string clock = ClockName(table.policy);
+  // One statement: what the floor has buried is deleted by now.
+  const std::string floor = table.policy.truncate == TruncatePolicy::kAll
+                                ? std::string()
+                                : absl::StrFormat("WITH floor AS (%s) ", ForgetFloor(table));
   return connection_
       .Execute(
-          "INSERT INTO pmoves_sync.table_rule AS r (relation, version, policy, "
-          "uses_registers, clock) VALUES ($1, 1, $2, $3, $4) ON CONFLICT (relation) DO UPDATE SET "
-          "version = r.version + 1, policy = EXCLUDED.policy, uses_registers = "
-          "EXCLUDED.uses_registers, clock = EXCLUDED.clock, unfinished = false, changed_at = now()",
+          absl::StrFormat(
+              "%sINSERT INTO pmoves_sync.table_rule AS r (relation, version, policy, "
+              "uses_registers, clock) VALUES ($1, 1, $2, $3, $4) ON CONFLICT (relation) DO UPDATE "
+              "SET version = r.version + 1, policy = EXCLUDED.policy, uses_registers = "
+              "EXCLUDED.uses_registers, clock = EXCLUDED.clock, unfinished = false, changed_at = "
+              "now()",
+              floor),
           {PgParam(relation), PgParam(policy), PgParam(UsesRegisters(table.policy) ? "t" : "f"),
            PgParam(clock)})
       .status();

@@ -39,6 +39,15 @@ TEST(RuleChangeTest, FollowsFromWhatMadeTheRows) {
   EXPECT_EQ(ChangeOf(recorded(by_row), ignoring), RuleChange::kRecord);
 }
 
+TEST(RuleChangeTest, KnowsWhetherATruncateOfAllRowsMayHaveBuriedReports) {
+  TablePolicy policy;
+  EXPECT_FALSE(BuriesAll({1, PolicyText(policy), false}));
+  EXPECT_TRUE(BuriesAll({1, PolicyText(policy), false, true}));
+  EXPECT_TRUE(BuriesAll({1, "", false}));
+  policy.truncate = TruncatePolicy::kAll;
+  EXPECT_TRUE(BuriesAll({1, PolicyText(policy), false}));
+}
+
 TEST(RuleChangeTest, KnowsWhenVersionsComeFromAnotherClock) {
   TablePolicy policy;
   policy.version = VersionSource::kColumn;
@@ -102,6 +111,7 @@ Golden Statements() {
   golden.Text("adopt tombstones", AdoptTombstones(jobs));
   golden.Text("complete registers", CompleteRegisters(jobs));
   golden.Text("forget registers", ForgetRegisters(jobs));
+  golden.Text("forget the floor", ForgetFloor(jobs));
   golden.Text("raise the commit clock", RaiseClocks(jobs, "column"));
   jobs.policy.version = VersionSource::kColumn;
   golden.Text("raise the clock of a column", RaiseClocks(jobs, "commit"));

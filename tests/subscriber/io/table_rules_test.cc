@@ -338,6 +338,42 @@ TEST_F(TableRulesTest, AnotherClockGoesOnAboveTheVersionsOfTheOneBefore) {
   EXPECT_EQ(Execute(clocks).String(0, 0), "");
 }
 
+TEST_F(TableRulesTest, WhatWasTruncatedStaysGoneWhenTruncatesTakeAllRowsNoMore) {
+  for (const bool registers : {true, false}) {
+    Execute("TRUNCATE pmoves_sync.register, pmoves_sync.table_rule");
+    Empty();
+    TablePolicy all = RowRule(RuleKind::kSourcePriority, {kA});
+    all.truncate = TruncatePolicy::kAll;
+    ASSERT_THAT(StartWith(all), IsOk());
+    ASSERT_THAT(Apply({SendInsert(kA, 10, 1, "a"), SendInsert(kA, 11, 2, "a"),
+                       SendInsert(kB, 12, 2, "b"), SendTruncate(kB, 20)}),
+                IsOk());
+    ASSERT_THAT(Apply({SendInsert(kA, 30, 3, "a")}), IsOk());
+    EXPECT_EQ(Statuses(), "3:a");
+    ASSERT_THAT(StartWith(registers ? RowRule(RuleKind::kSourcePriority, {kA}) : TablePolicy()),
+                IsOk());
+    EXPECT_EQ(Statuses(), "3:a");
+    EXPECT_EQ(Count("pmoves_sync.truncate_floor"), 0);
+    if (!registers) {
+      ASSERT_THAT(Apply({SendInsert("jetson-03", 15, 2, "late")}), IsOk());
+      EXPECT_EQ(Statuses(), "3:a");
+    }
+    // Whoever reports it anew is shown.
+    ASSERT_THAT(Apply({SendInsert(kA, 40, 2, "again")}), IsOk());
+    EXPECT_EQ(Statuses(), "2:again 3:a");
+    ASSERT_THAT(StartWith(RowRule(RuleKind::kSourcePriority, {kB})), IsOk());
+    EXPECT_EQ(Statuses(), "2:again 3:a");
+  }
+}
+
+TEST_F(TableRulesTest, AFloorThatAnEarlierVersionLeftBehindBuriesNothing) {
+  ASSERT_THAT(StartWith(RowRule(RuleKind::kSourcePriority, {kA})), IsOk());
+  ASSERT_THAT(Apply({SendInsert(kA, 10, 1, "a")}), IsOk());
+  Execute("INSERT INTO pmoves_sync.truncate_floor VALUES ('public.jobs', 20, 'jetson-02')");
+  ASSERT_THAT(StartWith(RowRule(RuleKind::kSourcePriority, {kB})), IsOk());
+  EXPECT_EQ(Statuses(), "1:a");
+}
+
 TEST_F(TableRulesTest, OneProcessAtATimeLooksAtTheRules) {
   auto other = PgConnection::Connect(TargetSessionOptions(config_, "other process"));
   ASSERT_THAT(other, IsOk());
