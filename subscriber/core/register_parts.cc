@@ -8,6 +8,16 @@
 #include "subscriber/core/merge_sql.h"
 
 namespace pmoves {
+namespace {
+
+// The names of the members of a JSON object; none of what is no object.
+std::string Members(const std::string& image, const std::string& column) {
+  const std::string value = absl::StrFormat("(%s->>%s)::jsonb", image, SqlLiteral(column));
+  return absl::StrFormat("jsonb_object_keys(CASE jsonb_typeof(%s) WHEN 'object' THEN %s END)",
+                         value, value);
+}
+
+}  // namespace
 
 std::string FirstVersions(const TablePlan& plan, const std::string& image,
                           const std::string& version) {
@@ -17,8 +27,8 @@ std::string FirstVersions(const TablePlan& plan, const std::string& image,
   for (const std::string& column : plan.merged_json) {
     pairs.push_back(
         JsonPair(column, absl::StrFormat("COALESCE((SELECT jsonb_object_agg(m, %s) FROM "
-                                         "jsonb_object_keys((%s->>%s)::jsonb) m), '{}')",
-                                         version, image, SqlLiteral(column))));
+                                         "%s m), '{}')",
+                                         version, Members(image, column))));
   }
   return JsonObject(pairs);
 }
@@ -46,9 +56,10 @@ std::string NextVersions(const TablePlan& plan, const std::string& image,
         absl::StrFormat(
             "COALESCE((SELECT jsonb_object_agg(m, CASE WHEN (g.image->>%s)::jsonb->m IS NOT "
             "DISTINCT FROM (%s->>%s)::jsonb->m THEN COALESCE(g.versions->%s->m, to_jsonb(%s)) "
-            "ELSE to_jsonb(%s) END) FROM (SELECT jsonb_object_keys((%s->>%s)::jsonb) UNION SELECT "
-            "jsonb_object_keys(g.versions->%s)) AS members(m)), '{}')",
-            name, image, name, name, version, version, image, name, name)));
+            "ELSE to_jsonb(%s) END) FROM (SELECT %s UNION SELECT "
+            "jsonb_object_keys(g.versions->%s)) "
+            "AS members(m)), '{}')",
+            name, image, name, name, version, version, Members(image, column), name)));
   }
   return JsonObject(pairs);
 }

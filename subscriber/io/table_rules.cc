@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "common/base/reaction.h"
 #include "common/base/status.h"
+#include "subscriber/core/merge_sql.h"
 #include "subscriber/core/policy_text.h"
 #include "subscriber/core/register_sql.h"
 #include "subscriber/io/central_schema.h"
@@ -39,6 +40,16 @@ class Progress {
   const TableRules::Ports& ports_;
   absl::Time next_ = absl::Now() + kTellEvery;
 };
+
+// Says which table it was; the values of its rows stay out.
+absl::Status Named(const absl::Status& status, const TargetTable& table) {
+  const std::string state = SqlStateOf(status);
+  if (state.empty()) return status;
+  return WithSqlState(
+      absl::Status(status.code(),
+                   absl::StrFormat("the rule of %s: %s", table.Name(), LoggableMessage(status))),
+      state);
+}
 
 }  // namespace
 
@@ -87,7 +98,7 @@ absl::Status TableRules::CarryOutAll(const Ports& ports, int* left_out) {
       continue;
     }
     RETURN_IF_ERROR(table.status());
-    RETURN_IF_ERROR(CarryOut(**table, config, ports));
+    RETURN_IF_ERROR(Named(CarryOut(**table, config, ports), **table));
   }
   return absl::OkStatus();
 }
@@ -228,18 +239,69 @@ absl::Status TableRules::Adopt(const TargetTable& table, const Ports& ports) {
   const int64_t pages = size.Int(0, 0);
   // An older server reads the whole table for any range.
   const int64_t step = connection_.server_version() < kTidRangeScans ? pages : kPages;
-  const std::string adopt = AdoptRows(table).sql;
   Progress progress(table, ports);
   for (int64_t page = 0; page < pages; page += step) {
-    const std::string first = absl::StrFormat("(%d,0)", page);
-    const std::string last = absl::StrFormat("(%d,0)", page + step);
-    RETURN_IF_ERROR(BeginPiece(table));
-    RETURN_IF_ERROR(connection_.Execute(adopt, {PgParam(first), PgParam(last)}).status());
-    RETURN_IF_ERROR(connection_.Commit());
+    RETURN_IF_ERROR(AdoptPages(table, page, page + step, ports));
     RETURN_IF_ERROR(progress.Step(
         absl::StrFormat("its rows are taken over, page %d of %d", page + step, pages)));
   }
   return AllPieces(table, &TouchNextTombstones, {AdoptTombstones(table)}, ports);
+}
+
+absl::Status TableRules::AdoptRange(const TargetTable& table, const std::string& first,
+                                    const std::string& last) {
+  RETURN_IF_ERROR(BeginPiece(table));
+  RETURN_IF_ERROR(
+      connection_.Execute(AdoptRows(table).sql, {PgParam(first), PgParam(last)}).status());
+  return connection_.Commit();
+}
+
+// Halves what cannot be taken over, down to single pages and to the rows of those.
+absl::Status TableRules::AdoptPages(const TargetTable& table, int64_t first, int64_t last,
+                                    const Ports& ports) {
+  std::vector<std::pair<int64_t, int64_t>> ranges = {{first, last}};
+  while (!ranges.empty()) {
+    const auto [begin, end] = ranges.back();
+    ranges.pop_back();
+    const absl::Status status =
+        AdoptRange(table, absl::StrFormat("(%d,0)", begin), absl::StrFormat("(%d,0)", end));
+    if (status.ok()) continue;
+    if (!connection_.IsOpen()) return status;
+    connection_.Rollback();
+    if (ReactionTo(status).reaction != Reaction::kSplit) return status;
+    if (ports.stopping()) return absl::CancelledError("stopping");
+    if (end - begin > 1) {
+      const int64_t middle = begin + (end - begin) / 2;
+      ranges.emplace_back(middle, end);
+      ranges.emplace_back(begin, middle);
+    } else {
+      RETURN_IF_ERROR(AdoptPage(table, begin, ports));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TableRules::AdoptPage(const TargetTable& table, int64_t page, const Ports& ports) {
+  const std::string behind = absl::StrFormat("(%d,0)", page + 1);
+  ASSIGN_OR_RETURN(
+      const PgRows tids,
+      connection_.Execute(absl::StrFormat("SELECT DISTINCT t.ctid FROM %s t WHERE t.ctid >= "
+                                          "'(%d,0)' AND t.ctid < $1::tid ORDER BY t.ctid",
+                                          SqlTable(table), page),
+                          {PgParam(behind)}));
+  for (int i = 0; i < tids.size(); ++i) {
+    const std::string tid = tids.String(i, 0);
+    const absl::Status status =
+        AdoptRange(table, tid, i + 1 < tids.size() ? tids.String(i + 1, 0) : behind);
+    if (status.ok()) continue;
+    if (!connection_.IsOpen()) return status;
+    connection_.Rollback();
+    if (ReactionTo(status).reaction != Reaction::kSplit) return status;
+    ports.tell(table, absl::StrFormat("the row at ctid %s cannot be taken over, it stays as it is "
+                                      "until a source reports it: %s",
+                                      tid, LoggableMessage(status)));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status TableRules::RecomputeAll(const TargetTable& table, const Ports& ports) {

@@ -62,6 +62,12 @@ class TableRules {
   absl::Status RequireAlone(const TargetTable& table);
   absl::Status Change(const TargetTable& table, RuleChange change, const Ports& ports);
   absl::Status Adopt(const TargetTable& table, const Ports& ports);
+  // One transaction; from tid `first` to the one before `last`.
+  absl::Status AdoptRange(const TargetTable& table, const std::string& first,
+                          const std::string& last);
+  absl::Status AdoptPages(const TargetTable& table, int64_t first, int64_t last,
+                          const Ports& ports);
+  absl::Status AdoptPage(const TargetTable& table, int64_t page, const Ports& ports);
   absl::Status RecomputeAll(const TargetTable& table, const Ports& ports);
   absl::Status Record(const TargetTable& table, bool unfinished);
 

@@ -398,6 +398,50 @@ TEST_F(TableRulesTest, ARowThatTheRuleCannotMakeWaitsAndTheOthersAreMade) {
             R"(["7"])");
 }
 
+TEST_F(TableRulesTest, AJsonValueThatIsNoObjectIsTakenOverAndHasNoMembers) {
+  Execute("ALTER TABLE jobs ADD COLUMN doc jsonb");
+  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
+  auto row = [](int id, const char* doc) {
+    return absl::StrFormat(R"("data":[{"id":%d,"status":"a","doc":"%s"}])", id, doc);
+  };
+  ASSERT_THAT(Apply({{kA, "INSERT", row(1, "[]"), 10},
+                     {kA, "INSERT", row(2, "null"), 11},
+                     {kA, "INSERT", row(3, R"({\"x\": 1})"), 12}}),
+              IsOk());
+  TablePolicy policy;
+  policy.columns = {{{"doc"}, {.kind = RuleKind::kJsonMerge}}};
+  ASSERT_THAT(StartWith(policy), IsOk());
+  const std::string docs = "SELECT string_agg(doc::text, ' ' ORDER BY id) FROM jobs";
+  EXPECT_EQ(Execute(docs).String(0, 0), R"([] null {"x": 1})");
+  ASSERT_THAT(Apply({{kB, "INSERT", row(1, R"({\"y\": 2})"), 20},
+                     {kB, "INSERT", row(2, "[]"), 21},
+                     {kB, "INSERT", row(3, "[]"), 22},
+                     {kA, "UPDATE", row(3, R"({\"x\": 1, \"z\": 3})"), 30}}),
+              IsOk());
+  EXPECT_EQ(Execute(docs).String(0, 0), R"({"y": 2} {} {"x": 1, "z": 3})");
+  policy.truncate = TruncatePolicy::kIgnore;
+  ASSERT_THAT(StartWith(policy), IsOk());
+  EXPECT_EQ(Execute(docs).String(0, 0), R"({"y": 2} {} {"x": 1, "z": 3})");
+}
+
+TEST_F(TableRulesTest, ARowThatCannotBeTakenOverStaysAndTheOthersAreTakenOver) {
+  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
+  ASSERT_THAT(Apply({SendInserts(kA, 1000, 1, 3000, "a")}), IsOk());
+  Execute(R"(ALTER TABLE pmoves_sync.register ADD CHECK (key <> '["1234"]'))");
+  ASSERT_THAT(StartWith(RowRule(RuleKind::kSourcePriority, {kA})), IsOk());
+  EXPECT_EQ(Count("pmoves_sync.register"), 2999);
+  EXPECT_EQ(Count("jobs"), 3000);
+  EXPECT_EQ(told_.size(), 2u);
+}
+
+TEST_F(TableRulesTest, WhatKeepsATableFromItsRuleIsSaidWithTheTable) {
+  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
+  Execute("DROP TABLE pmoves_sync.recompute_queue; ALTER TABLE pmoves_sync.register RENAME TO r");
+  const absl::Status status = StartWith(RowRule(RuleKind::kKeepCentral));
+  EXPECT_EQ(SqlStateOf(status), "42P01");
+  EXPECT_NE(MessageOf(status).find("public.jobs"), std::string::npos) << status;
+}
+
 TEST_F(TableRulesTest, TheTriggersFollowTheRule) {
   ASSERT_THAT(StartWith(RowRule(RuleKind::kKeepCentral)), IsOk());
   auto table = catalog_->Find("public", "jobs");
