@@ -173,27 +173,36 @@ RowStatement TouchNextTombstones(const TargetTable& table, int limit) {
 RowStatement AdoptRows(const TargetTable& table) {
   const TablePlan plan = PlanOf(table);
   const std::string relation = SqlLiteral(table.Name());
-  return {absl::StrFormat(
-              "INSERT INTO pmoves_sync.register (%s) SELECT %s, n.key, n.source, n.version, "
-              "n.version, n.version, false, n.committed_at, n.image, %s, %s FROM (SELECT %s AS "
-              "key, t._source AS source, t._sync_version AS version, t._source_updated_at AS "
-              "committed_at, %s AS image FROM %s t WHERE t.ctid >= $1 AND t.ctid < $2) n WHERE NOT "
-              "EXISTS (SELECT 1 FROM pmoves_sync.register r WHERE r.relation = %s AND r.key = "
-              "n.key) ON CONFLICT DO NOTHING",
-              kRegisterColumns, relation, FirstVersions(plan, "n.image", "n.version"),
-              FirstPeaks(plan, "n.image", "n.version"), TombstoneKey(table, "t"),
-              RowImage(table, "t"), SqlTable(table), relation),
-          {kTidOid, kTidOid}};
+  return {
+      absl::StrFormat(
+          "INSERT INTO pmoves_sync.register AS g (%s) SELECT %s, n.key, n.source, n.version, "
+          "n.version, n.version, false, n.committed_at, n.image, %s, %s FROM (SELECT %s AS "
+          "key, t._source AS source, t._sync_version AS version, t._source_updated_at AS "
+          "committed_at, %s AS image FROM %s t WHERE t.ctid >= $1 AND t.ctid < $2) n WHERE NOT "
+          "EXISTS (SELECT 1 FROM pmoves_sync.register r WHERE r.relation = %s AND r.key = n.key "
+          "AND (r.version, r.source) >= (n.version, n.source COLLATE \"C\")) ON CONFLICT "
+          "(relation, key, source) DO UPDATE SET version = EXCLUDED.version, first_version = "
+          "CASE WHEN g.deleted THEN EXCLUDED.version ELSE g.first_version END, image_version = "
+          "EXCLUDED.image_version, deleted = false, committed_at = EXCLUDED.committed_at, image "
+          "= EXCLUDED.image, versions = EXCLUDED.versions, peaks = %s WHERE g.version < "
+          "EXCLUDED.version",
+          kRegisterColumns, relation, FirstVersions(plan, "n.image", "n.version"),
+          FirstPeaks(plan, "n.image", "n.version"), TombstoneKey(table, "t"), RowImage(table, "t"),
+          SqlTable(table), relation,
+          plan.peaks.empty() ? std::string("'{}'") : NextPeaks(plan, "EXCLUDED.peaks")),
+      {kTidOid, kTidOid}};
 }
 
 std::string AdoptTombstones(const TargetTable& table) {
   const std::string relation = SqlLiteral(table.Name());
   // A truncate of own rows marks its tombstones by a blank behind the source.
   return absl::StrFormat(
-      "INSERT INTO pmoves_sync.register (%s) SELECT %s, d.key, rtrim(d.source), d.version, "
+      "INSERT INTO pmoves_sync.register AS g (%s) SELECT %s, d.key, rtrim(d.source), d.version, "
       "d.version, -1, true, d.deleted_at, '{}', '{}', '{}' FROM %s JOIN pmoves_sync.tombstone d ON "
       "d.relation = %s AND d.key = k.key WHERE NOT EXISTS (SELECT 1 FROM pmoves_sync.register r "
-      "WHERE r.relation = %s AND r.key = k.key) ON CONFLICT DO NOTHING",
+      "WHERE r.relation = %s AND r.key = k.key AND (r.version, r.source) >= (d.version, "
+      "rtrim(d.source) COLLATE \"C\")) ON CONFLICT (relation, key, source) DO UPDATE SET version = "
+      "EXCLUDED.version, deleted = true WHERE g.version < EXCLUDED.version",
       kRegisterColumns, relation, Touched(table), relation, relation);
 }
 

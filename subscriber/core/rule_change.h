@@ -2,8 +2,10 @@
 // rows.
 //
 // In the flow:  pmoves_sync.table_rule, TablePolicy -> rule_change -> table_rules (run, check)
-//   - registers to registers: every row is computed again from the reports; rows that have none
-//     (somebody put them there behind our back) become one first;
+//   - registers to registers: every row is computed again from the reports; rows that are newer
+//   than
+//     those (somebody put them there behind our back, or a change by which they had none is turned
+//     back) become one first;
 //   - row version to registers: the rows become the reports of their _source, the tombstones those
 //     of who deleted. What they had replaced before is not known;
 //   - registers to row version: the rows stay as they are shown, with the version of their newest
@@ -57,10 +59,10 @@ std::string RaiseClocks(const TargetTable& table, const std::string& before);
 RowStatement TouchNextRegisters(const TargetTable& table, int limit);
 RowStatement TouchNextTombstones(const TargetTable& table, int limit);
 
-// Registers for the rows in a range of pages, under their _source and version, where the key has
-// none. Parameters: first tid, tid behind the last.
+// Registers for the rows in a range of pages, under their _source and version, where that is newer
+// than all registers of the key. Parameters: first tid, tid behind the last.
 RowStatement AdoptRows(const TargetTable& table);
-// Registers for the touched keys that have a tombstone and no register.
+// Registers for the touched keys that have a tombstone newer than all their registers.
 std::string AdoptTombstones(const TargetTable& table);
 // The touched registers get the versions and peaks that the policy needs. Where that has no
 // truncate of all rows, those that one has buried are deleted: its floor is not looked at any more.

@@ -4,6 +4,7 @@
 #include "common/base/status.h"
 #include "subscriber/io/central_triggers.h"
 #include "subscriber/io/pg_catalog.h"
+#include "subscriber/io/table_rules.h"
 
 namespace pmoves {
 namespace {
@@ -332,6 +333,15 @@ absl::Status AddInlineColumns(PgConnection& connection, const TableConfig& table
   return any_added ? CountCentreAsWriter(connection, table, name) : absl::OkStatus();
 }
 
+// Until another rule comes into force, what people write counts by the one that is.
+absl::StatusOr<bool> LeftToTheStart(PgConnection& connection, const TargetTable& table,
+                                    const TableConfig& config) {
+  ASSIGN_OR_RETURN(const TableRules::State rule, TableRules::LookAt(connection, config));
+  if (!rule.recorded.has_value() || rule.change == RuleChange::kNone) return false;
+  ASSIGN_OR_RETURN(const CentralTriggerState triggers, LookAtCentralTriggers(connection, table));
+  return triggers != CentralTriggerState::kMissing;
+}
+
 // A table that cannot be merged yet is no reason not to make the rest; `check` names it.
 absl::Status AddTriggers(PgConnection& connection, const std::vector<TableConfig>& tables,
                          const TableConfig& table, std::vector<std::string>* done) {
@@ -339,7 +349,12 @@ absl::Status AddTriggers(PgConnection& connection, const std::vector<TableConfig
   const auto found = catalog.Read(table);
   std::string state = "ready";
   if (found.ok()) {
-    RETURN_IF_ERROR(InstallCentralTriggers(connection, **found));
+    ASSIGN_OR_RETURN(const bool left, LeftToTheStart(connection, **found, table));
+    if (left) {
+      state = "left to the next start, which changes the rule of the table";
+    } else {
+      RETURN_IF_ERROR(InstallCentralTriggers(connection, **found));
+    }
   } else if (absl::IsFailedPrecondition(found.status())) {
     state = absl::StrFormat("left out, %s", MessageOf(found.status()));
   } else {

@@ -75,11 +75,20 @@ void CheckRule(PgConnection& connection, const SubscriberConfig& config, const T
              : ""});
 }
 
-void CheckTriggers(PgConnection& connection, const TargetTable& table,
+void CheckTriggers(PgConnection& connection, const TableConfig& config, const TargetTable& table,
                    std::vector<CheckLine>* lines) {
+  const auto rule = TableRules::LookAt(connection, config);
+  const bool changes = rule.ok() && rule->recorded.has_value() && rule->change != RuleChange::kNone;
   const auto state = LookAtCentralTriggers(connection, table);
   if (!state.ok()) {
     lines->push_back({Grade::kFail, MessageOf(state.status()), "pmoves-sync-subscriber init"});
+  } else if (changes && *state == CentralTriggerState::kOutdated) {
+    lines->push_back(
+        {Grade::kPass,
+         absl::StrFormat("the triggers of %s that stamp writes in the centre are of the rule of "
+                         "before; the next start changes them with it",
+                         table.Name()),
+         ""});
   } else if (*state == CentralTriggerState::kCurrent) {
     lines->push_back({Grade::kPass,
                       absl::StrFormat("writes in the centre of %s count as those of source %s",
@@ -153,7 +162,7 @@ void CheckTables(PgConnection& connection, const SubscriberConfig& config,
         {Grade::kPass, absl::StrFormat("table %s can be merged by its primary key", name), ""});
     CheckFit(catalog, **found, lines);
     CheckRule(connection, config, table, lines);
-    CheckTriggers(connection, **found, lines);
+    CheckTriggers(connection, table, **found, lines);
     CheckUnique(connection, config, **found, lines);
     const std::string oid = std::to_string((*found)->oid);
     Ask(connection, "SELECT has_table_privilege($1::oid, 'SELECT, INSERT, UPDATE, DELETE')",

@@ -53,10 +53,11 @@ absl::Status Named(const absl::Status& status, const TargetTable& table) {
 
 }  // namespace
 
-absl::StatusOr<TableRules::State> TableRules::Look(const TableConfig& table) {
+absl::StatusOr<TableRules::State> TableRules::LookAt(PgConnection& connection,
+                                                     const TableConfig& table) {
   ASSIGN_OR_RETURN(
       const PgRows rows,
-      connection_.Execute(
+      connection.Execute(
           "SELECT version, policy, uses_registers, unfinished, clock, to_char(changed_at "
           "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM "
           "pmoves_sync.table_rule WHERE relation = $1",

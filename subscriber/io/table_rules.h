@@ -47,7 +47,8 @@ class TableRules {
   TableRules(PgConnection& connection, const SubscriberConfig& config)
       : connection_(connection), config_(config) {}
 
-  absl::StatusOr<State> Look(const TableConfig& table);
+  absl::StatusOr<State> Look(const TableConfig& table) { return LookAt(connection_, table); }
+  static absl::StatusOr<State> LookAt(PgConnection& connection, const TableConfig& table);
   // How many tables were left out, because they cannot be merged as they are now: their sources
   // wait anyway. kFailedPrecondition: `init` must be run, or another process stopped.
   // kUnavailable: another process is at it.

@@ -55,6 +55,16 @@ class TableRulesTest : public CentreTest {
     return catalog.Find("public", "jobs").status();
   }
 
+  void SetUp() override {
+    CentreTest::SetUp();
+    PgOptions options;
+    options.dsn = server_->Dsn();
+    auto person = PgConnection::Connect(options);
+    ASSERT_THAT(person, IsOk());
+    person_ = *std::move(person);
+  }
+
+  std::unique_ptr<PgConnection> person_;
   int steps_ = 1000;  // before it is told to stop
   int left_out_ = 0;
 };
@@ -440,6 +450,40 @@ TEST_F(TableRulesTest, WhatKeepsATableFromItsRuleIsSaidWithTheTable) {
   const absl::Status status = StartWith(RowRule(RuleKind::kKeepCentral));
   EXPECT_EQ(SqlStateOf(status), "42P01");
   EXPECT_NE(MessageOf(status).find("public.jobs"), std::string::npos) << status;
+}
+
+TEST_F(TableRulesTest, WhatPeopleWroteWhileAChangeWasBegunIsKeptWhenItIsTurnedBack) {
+  const TablePolicy before = RowRule(RuleKind::kKeepCentral);
+  ASSERT_THAT(StartWith(before), IsOk());
+  ASSERT_THAT(Apply({SendInserts(kA, 1000, 1, 1500, "a")}), IsOk());
+  steps_ = 0;  // one piece of the registers is gone
+  EXPECT_THAT(StartWith(TablePolicy()), StatusIs(absl::StatusCode::kCancelled));
+  steps_ = 1000;
+  ASSERT_THAT(person_->Execute("UPDATE jobs SET status = 'mine' WHERE id IN (1, 1499); DELETE FROM "
+                               "jobs WHERE id IN (2, 1498)"),
+              IsOk());
+  ASSERT_THAT(StartWith(before), IsOk());
+  EXPECT_EQ(Execute("SELECT string_agg(id::text, ' ' ORDER BY id) FROM jobs WHERE status = 'mine'")
+                .String(0, 0),
+            "1 1499");
+  EXPECT_EQ(Count("jobs"), 1498);
+  EXPECT_EQ(Count("jobs WHERE id IN (2, 1498)"), 0);
+}
+
+TEST_F(TableRulesTest, InitLeavesTheTriggersToTheStartThatChangesTheRule) {
+  const TablePolicy before = RowRule(RuleKind::kKeepCentral);
+  ASSERT_THAT(StartWith(before), IsOk());
+  ASSERT_THAT(Apply({SendInsert(kA, 10, 1, "a")}), IsOk());
+  Configure(TablePolicy());
+  ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
+  ASSERT_THAT(person_->Execute("UPDATE jobs SET status = 'mine'"), IsOk());
+  EXPECT_EQ(Count("pmoves_sync.register WHERE source = 'central'"), 1) << "by the rule in force";
+  // Configured back without a start: nothing is due, the triggers are as they were.
+  ASSERT_THAT(StartWith(before), IsOk());
+  EXPECT_EQ(told_.size(), 0u);
+  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
+  ASSERT_THAT(person_->Execute("DELETE FROM jobs"), IsOk());
+  EXPECT_EQ(Count("pmoves_sync.tombstone"), 1);
 }
 
 TEST_F(TableRulesTest, TheTriggersFollowTheRule) {
