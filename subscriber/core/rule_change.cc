@@ -213,11 +213,18 @@ std::string CompleteRegisters(const TargetTable& table) {
         "g.deleted OR EXISTS (SELECT 1 FROM pmoves_sync.truncate_floor f WHERE f.relation = g."
         "relation AND (g.version, g.source) < (f.version, f.source))");
   }
+  const std::string versions = VersionsUnder(table);
+  const std::string peaks = PeaksUnder(PlanOf(table));
   return absl::StrFormat(
       "UPDATE pmoves_sync.register AS g SET versions = %s, peaks = %s, deleted = %s FROM %s WHERE "
-      "g.relation = %s AND g.key = k.key AND g.image_version >= 0",
-      VersionsUnder(table), PeaksUnder(PlanOf(table)), deleted, Touched(table),
-      SqlLiteral(table.Name()));
+      "g.relation = %s AND g.key = k.key AND g.image_version >= 0 AND ROW(g.versions, g.peaks, "
+      "g.deleted) IS DISTINCT FROM ROW(%s, %s, %s)",
+      versions, peaks, deleted, Touched(table), SqlLiteral(table.Name()), versions, peaks, deleted);
+}
+
+std::string LockTouchedRows(const TargetTable& table) {
+  return absl::StrFormat("SELECT 1 FROM %s t JOIN %s ON %s ORDER BY k.key FOR NO KEY UPDATE OF t",
+                         SqlTable(table), Touched(table), KeyFromText(table, "t", "k"));
 }
 
 std::string ForgetFloor(const TargetTable& table) {

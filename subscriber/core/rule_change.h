@@ -64,6 +64,8 @@ RowStatement TouchNextTombstones(const TargetTable& table, int limit);
 RowStatement AdoptRows(const TargetTable& table);
 // Registers for the touched keys that have a tombstone newer than all their registers.
 std::string AdoptTombstones(const TargetTable& table);
+// First of a piece that makes rows: people's writes lock the row, then its registers.
+std::string LockTouchedRows(const TargetTable& table);
 // The touched registers get the versions and peaks that the policy needs. Where that has no
 // truncate of all rows, those that one has buried are deleted: its floor is not looked at any more.
 std::string CompleteRegisters(const TargetTable& table);

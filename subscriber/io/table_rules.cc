@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "common/base/reaction.h"
 #include "common/base/status.h"
+#include "subscriber/core/central_sql.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/policy_text.h"
 #include "subscriber/core/register_sql.h"
@@ -20,6 +21,13 @@ namespace {
 
 constexpr absl::Duration kTellEvery = absl::Seconds(10);
 constexpr int kTidRangeScans = 140000;  // the server that can read a range of pages alone
+// An older one reads all pages for each range: more are refused there.
+constexpr int64_t kOldPages = 50000;
+// A piece that a lock or a lack of resources stopped is tried so often before the change is begun
+// anew, each time after a longer pause.
+constexpr int kTries = 20;
+constexpr absl::Duration kRetryPause = absl::Milliseconds(100);
+constexpr absl::Duration kLockWait = absl::Seconds(1);
 
 // Says how far it is, now and then.
 class Progress {
@@ -122,11 +130,14 @@ absl::Status TableRules::CarryOut(const TargetTable& table, const TableConfig& c
   ASSIGN_OR_RETURN(const State state, Look(config));
   const bool changes = state.change != RuleChange::kNone &&
                        (state.recorded.has_value() || state.change != RuleChange::kRecord);
-  if (changes) RETURN_IF_ERROR(RequireAlone(table));
+  if (changes) {
+    RETURN_IF_ERROR(RequirePieces(table, state.change));
+    RETURN_IF_ERROR(RequireAlone(table));
+  }
   // An earlier version left it behind; the triggers may make one from here on.
   if (changes && state.recorded.has_value() && !BuriesAll(*state.recorded))
     RETURN_IF_ERROR(connection_.Execute(ForgetFloor(table)).status());
-  RETURN_IF_ERROR(RefreshTriggers(table, ports));
+  RETURN_IF_ERROR(RefreshTriggers(table, state.change, ports));
   if (state.change == RuleChange::kNone) return absl::OkStatus();
   const int64_t version = state.recorded.has_value() ? state.recorded->version + 1 : 1;
   ports.tell(table, absl::StrFormat("rule %d: %s: %s", version, PolicyText(config.policy),
@@ -137,20 +148,33 @@ absl::Status TableRules::CarryOut(const TargetTable& table, const TableConfig& c
   return Change(table, state.change, ports);
 }
 
-absl::Status TableRules::RefreshTriggers(const TargetTable& table, const Ports& ports) {
+absl::Status TableRules::RefreshTriggers(const TargetTable& table, RuleChange change,
+                                         const Ports& ports) {
   ASSIGN_OR_RETURN(const CentralTriggerState state, LookAtCentralTriggers(connection_, table));
   if (state == CentralTriggerState::kCurrent) return absl::OkStatus();
-  absl::Status status = absl::FailedPreconditionError("they are missing or disabled");
+  absl::Status status = absl::FailedPreconditionError(
+      "they are missing or disabled, run `pmoves-sync-subscriber init`");
   if (state == CentralTriggerState::kOutdated) {
     RETURN_IF_ERROR(connection_.Execute("BEGIN").status());
     status = InstallCentralTriggers(connection_, table);
+    // With them: what people write from here on is not of the rule of before any more.
+    if (status.ok() && change != RuleChange::kNone && change != RuleChange::kRecord)
+      status = Record(table, true);
     if (status.ok()) return connection_.Commit();
     if (!connection_.IsOpen()) return status;
     connection_.Rollback();
+    status = absl::FailedPreconditionError(absl::StrFormat(
+        "they are of other columns or another rule, and this role cannot replace them (%s): ALTER "
+        "FUNCTION pmoves_sync.%s() OWNER TO it, with CREATE on schema pmoves_sync",
+        LoggableMessage(status), CentralFunctionName(table)));
   }
-  ports.tell(table, absl::StrFormat("writes in the centre do not count as they should, run "
-                                    "`pmoves-sync-subscriber init`: triggers: %s",
-                                    LoggableMessage(status)));
+  const std::string what = absl::StrFormat(
+      "writes in the centre do not count as they should: triggers: %s", LoggableMessage(status));
+  if (change == RuleChange::kAdopt || change == RuleChange::kForget) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("the rule of %s cannot change: %s", table.Name(), what));
+  }
+  ports.tell(table, what);
   return absl::OkStatus();
 }
 
@@ -172,6 +196,7 @@ absl::Status TableRules::RequireAlone(const TargetTable& table) {
 absl::Status TableRules::Change(const TargetTable& table, RuleChange change, const Ports& ports) {
   if (change != RuleChange::kRecord) RETURN_IF_ERROR(Record(table, true));
   RETURN_IF_ERROR(connection_.Execute(CreateTouched()).status());
+  if (change != RuleChange::kRecord) RETURN_IF_ERROR(AwaitWriters(table, ports));
   switch (change) {
     case RuleChange::kNone:
     case RuleChange::kRecord:
@@ -188,6 +213,35 @@ absl::Status TableRules::Change(const TargetTable& table, RuleChange change, con
       break;
   }
   return Record(table, false);
+}
+
+// Who writes meanwhile began under the triggers of before: the pieces would not see it.
+absl::Status TableRules::AwaitWriters(const TargetTable& table, const Ports& ports) {
+  return Retried(table, ports, [&]() -> absl::Status {
+    RETURN_IF_ERROR(
+        connection_
+            .Execute(absl::StrFormat("BEGIN; SET LOCAL lock_timeout = %d; LOCK TABLE "
+                                     "%s IN SHARE ROW EXCLUSIVE MODE",
+                                     absl::ToInt64Milliseconds(kLockWait), SqlTable(table)))
+            .status());
+    return connection_.Commit();
+  });
+}
+
+// What fails is rolled back.
+absl::Status TableRules::Retried(const TargetTable& table, const Ports& ports,
+                                 const std::function<absl::Status()>& piece) {
+  for (int tries = 1;; ++tries) {
+    const absl::Status status = piece();
+    if (status.ok() || !connection_.IsOpen()) return status;
+    connection_.Rollback();
+    if (ReactionTo(status).reaction != Reaction::kRetry || tries == kTries) return status;
+    ports.tell(table, absl::StrFormat("tried again: %s", LoggableMessage(status)));
+    for (int pause = 0; pause < tries; ++pause) {
+      if (ports.stopping()) return absl::CancelledError("stopping");
+      absl::SleepFor(kRetryPause);
+    }
+  }
 }
 
 // Unfinished: only marked, so that the version counts changes and not attempts.
@@ -230,31 +284,49 @@ absl::Status TableRules::BeginPiece(const TargetTable& table) {
       .status();
 }
 
-absl::Status TableRules::Adopt(const TargetTable& table, const Ports& ports) {
+absl::StatusOr<int64_t> TableRules::Pages(const TargetTable& table) {
   ASSIGN_OR_RETURN(
       const PgRows size,
       connection_.Execute("SELECT max(pg_relation_size(r.relid)) / "
                           "current_setting('block_size')::bigint + 1 FROM (SELECT $1::regclass AS "
                           "relid UNION SELECT relid FROM pg_partition_tree($1::regclass)) r",
                           {PgParam(std::to_string(table.oid))}));
-  const int64_t pages = size.Int(0, 0);
-  // An older server reads the whole table for any range.
-  const int64_t step = connection_.server_version() < kTidRangeScans ? pages : kPages;
+  return size.Int(0, 0);
+}
+
+absl::Status TableRules::RequirePieces(const TargetTable& table, RuleChange change) {
+  if (connection_.server_version() >= kTidRangeScans ||
+      (change != RuleChange::kAdopt && change != RuleChange::kRecompute)) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const int64_t pages, Pages(table));
+  if (pages <= kOldPages) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("the rule of %s cannot change: before PostgreSQL 14 the rows of at most %d "
+                      "pages can be taken over, it has %d. Upgrade the centre, or configure the "
+                      "rule of before",
+                      table.Name(), kOldPages, pages));
+}
+
+absl::Status TableRules::Adopt(const TargetTable& table, const Ports& ports) {
+  ASSIGN_OR_RETURN(const int64_t pages, Pages(table));
   Progress progress(table, ports);
-  for (int64_t page = 0; page < pages; page += step) {
-    RETURN_IF_ERROR(AdoptPages(table, page, page + step, ports));
-    RETURN_IF_ERROR(progress.Step(
-        absl::StrFormat("its rows are taken over, page %d of %d", page + step, pages)));
+  for (int64_t page = 0; page < pages; page += kPages) {
+    RETURN_IF_ERROR(AdoptPages(table, page, page + kPages, ports));
+    RETURN_IF_ERROR(progress.Step(absl::StrFormat("its rows are taken over, page %d of %d",
+                                                  std::min(page + kPages, pages), pages)));
   }
   return AllPieces(table, &TouchNextTombstones, {AdoptTombstones(table)}, ports);
 }
 
 absl::Status TableRules::AdoptRange(const TargetTable& table, const std::string& first,
-                                    const std::string& last) {
-  RETURN_IF_ERROR(BeginPiece(table));
-  RETURN_IF_ERROR(
-      connection_.Execute(AdoptRows(table).sql, {PgParam(first), PgParam(last)}).status());
-  return connection_.Commit();
+                                    const std::string& last, const Ports& ports) {
+  return Retried(table, ports, [&]() -> absl::Status {
+    RETURN_IF_ERROR(BeginPiece(table));
+    RETURN_IF_ERROR(
+        connection_.Execute(AdoptRows(table).sql, {PgParam(first), PgParam(last)}).status());
+    return connection_.Commit();
+  });
 }
 
 // Halves what cannot be taken over, down to single pages and to the rows of those.
@@ -265,10 +337,9 @@ absl::Status TableRules::AdoptPages(const TargetTable& table, int64_t first, int
     const auto [begin, end] = ranges.back();
     ranges.pop_back();
     const absl::Status status =
-        AdoptRange(table, absl::StrFormat("(%d,0)", begin), absl::StrFormat("(%d,0)", end));
+        AdoptRange(table, absl::StrFormat("(%d,0)", begin), absl::StrFormat("(%d,0)", end), ports);
     if (status.ok()) continue;
     if (!connection_.IsOpen()) return status;
-    connection_.Rollback();
     if (ReactionTo(status).reaction != Reaction::kSplit) return status;
     if (ports.stopping()) return absl::CancelledError("stopping");
     if (end - begin > 1) {
@@ -293,10 +364,9 @@ absl::Status TableRules::AdoptPage(const TargetTable& table, int64_t page, const
   for (int i = 0; i < tids.size(); ++i) {
     const std::string tid = tids.String(i, 0);
     const absl::Status status =
-        AdoptRange(table, tid, i + 1 < tids.size() ? tids.String(i + 1, 0) : behind);
+        AdoptRange(table, tid, i + 1 < tids.size() ? tids.String(i + 1, 0) : behind, ports);
     if (status.ok()) continue;
     if (!connection_.IsOpen()) return status;
-    connection_.Rollback();
     if (ReactionTo(status).reaction != Reaction::kSplit) return status;
     ports.tell(table, absl::StrFormat("the row at ctid %s cannot be taken over, it stays as it is "
                                       "until a source reports it: %s",
@@ -306,7 +376,8 @@ absl::Status TableRules::AdoptPage(const TargetTable& table, int64_t page, const
 }
 
 absl::Status TableRules::RecomputeAll(const TargetTable& table, const Ports& ports) {
-  return AllPieces(table, &TouchNextRegisters, {CompleteRegisters(table), Recompute(table)}, ports);
+  return AllPieces(table, &TouchNextRegisters,
+                   {LockTouchedRows(table), CompleteRegisters(table), Recompute(table)}, ports);
 }
 
 absl::StatusOr<std::optional<std::string>> TableRules::Piece(
@@ -333,23 +404,29 @@ absl::Status TableRules::AllPieces(const TargetTable& table, Touch touch,
   int singles = 0;  // keys to take one by one, because one of them cannot be written
   while (true) {
     const int limit = singles > 0 ? 1 : kKeys;
-    auto last = Piece(table, touch, after, limit, statements);
-    if (last.ok()) {
-      if (!last->has_value()) return absl::OkStatus();
-      after = **std::move(last);
+    std::optional<std::string> last;
+    const absl::Status status = Retried(table, ports, [&] {
+      auto piece = Piece(table, touch, after, limit, statements);
+      if (piece.ok()) last = *piece;
+      return piece.status();
+    });
+    if (status.ok()) {
+      if (!last.has_value()) return absl::OkStatus();
+      after = *std::move(last);
     } else {
-      if (!connection_.IsOpen()) return last.status();
-      connection_.Rollback();
-      const Reaction reaction = ReactionTo(last.status()).reaction;
+      if (!connection_.IsOpen()) return status;
+      const Reaction reaction = ReactionTo(status).reaction;
       if (reaction == Reaction::kSplit && limit > 1) {
         singles = kKeys;
         continue;
       }
-      if (reaction != Reaction::kSplit) return last.status();
-      ASSIGN_OR_RETURN(after, PutOff(table, after));
+      if (reaction != Reaction::kSplit) return status;
+      ASSIGN_OR_RETURN(last, PutOff(table, touch, after));
+      if (!last.has_value()) return absl::OkStatus();
+      after = *std::move(last);
       ports.tell(table, absl::StrFormat("a row cannot be made by the rule and is tried again each "
                                         "minute: %s",
-                                        LoggableMessage(last.status())));
+                                        LoggableMessage(status)));
     }
     if (singles > 0) --singles;
     pieces += limit;
@@ -358,15 +435,21 @@ absl::Status TableRules::AllPieces(const TargetTable& table, Touch touch,
 }
 
 // The key behind `after`, which now waits in the queue.
-absl::StatusOr<std::string> TableRules::PutOff(const TargetTable& table, const std::string& after) {
+absl::StatusOr<std::optional<std::string>> TableRules::PutOff(const TargetTable& table, Touch touch,
+                                                              const std::string& after) {
+  RETURN_IF_ERROR(connection_.Execute("BEGIN").status());
+  const auto next = connection_.Execute(touch(table, 1).sql, {PgParam(after)});
+  connection_.Rollback();
+  RETURN_IF_ERROR(next.status());
+  if (next->size() == 0) return std::nullopt;
   const std::string relation = table.Name();
-  ASSIGN_OR_RETURN(
-      const PgRows key,
-      connection_.Execute(
-          "INSERT INTO pmoves_sync.recompute_queue (relation, key, source) SELECT $1, min(key), '' "
-          "FROM pmoves_sync.register WHERE relation = $1 AND key > $2 RETURNING key",
-          {PgParam(relation), PgParam(after)}));
-  return key.String(0, 0);
+  const std::string key = next->String(0, 0);
+  RETURN_IF_ERROR(connection_
+                      .Execute("INSERT INTO pmoves_sync.recompute_queue (relation, key, source) "
+                               "VALUES ($1, $2, '')",
+                               {PgParam(relation), PgParam(key)})
+                      .status());
+  return key;
 }
 
 }  // namespace pmoves

@@ -59,18 +59,24 @@ class TableRules {
  private:
   absl::Status CarryOutAll(const Ports& ports, int* left_out);
   absl::Status CarryOut(const TargetTable& table, const TableConfig& config, const Ports& ports);
-  absl::Status RefreshTriggers(const TargetTable& table, const Ports& ports);
+  absl::Status RefreshTriggers(const TargetTable& table, RuleChange change, const Ports& ports);
+  absl::Status RequirePieces(const TargetTable& table, RuleChange change);
   absl::Status RequireAlone(const TargetTable& table);
   absl::Status Change(const TargetTable& table, RuleChange change, const Ports& ports);
+  absl::StatusOr<int64_t> Pages(const TargetTable& table);  // at most
   absl::Status Adopt(const TargetTable& table, const Ports& ports);
   // One transaction; from tid `first` to the one before `last`.
   absl::Status AdoptRange(const TargetTable& table, const std::string& first,
-                          const std::string& last);
+                          const std::string& last, const Ports& ports);
   absl::Status AdoptPages(const TargetTable& table, int64_t first, int64_t last,
                           const Ports& ports);
   absl::Status AdoptPage(const TargetTable& table, int64_t page, const Ports& ports);
   absl::Status RecomputeAll(const TargetTable& table, const Ports& ports);
   absl::Status Record(const TargetTable& table, bool unfinished);
+  absl::Status AwaitWriters(const TargetTable& table, const Ports& ports);
+  // Runs a transaction again while it may succeed another time (kRetry).
+  absl::Status Retried(const TargetTable& table, const Ports& ports,
+                       const std::function<absl::Status()>& piece);
 
   // A piece: the keys behind `after`, at most `limit`; the last of them, or none.
   using Touch = RowStatement (*)(const TargetTable& table, int limit);
@@ -79,7 +85,9 @@ class TableRules {
                                                    const std::vector<std::string>& statements);
   absl::Status AllPieces(const TargetTable& table, Touch touch,
                          const std::vector<std::string>& statements, const Ports& ports);
-  absl::StatusOr<std::string> PutOff(const TargetTable& table, const std::string& after);
+  // The key behind `after`, or none.
+  absl::StatusOr<std::optional<std::string>> PutOff(const TargetTable& table, Touch touch,
+                                                    const std::string& after);
   absl::Status BeginPiece(const TargetTable& table);
 
   PgConnection& connection_;

@@ -109,6 +109,7 @@ Golden Statements() {
   golden.Text("touch next tombstones", TouchNextTombstones(jobs, 1000).sql);
   golden.Text("adopt rows", AdoptRows(jobs).sql);
   golden.Text("adopt tombstones", AdoptTombstones(jobs));
+  golden.Text("lock touched rows", LockTouchedRows(jobs));
   golden.Text("complete registers", CompleteRegisters(jobs));
   golden.Text("forget registers", ForgetRegisters(jobs));
   golden.Text("forget the floor", ForgetFloor(jobs));

@@ -1,73 +1,13 @@
 // Changing the rule of a table that has rows, on a real Postgres.
-#include "subscriber/io/table_rules.h"
-
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "gtest/gtest.h"
 #include "subscriber/core/policy_text.h"
 #include "subscriber/io/central_triggers.h"
-#include "tests/testing/centre.h"
+#include "tests/subscriber/io/table_rules_fixture.h"
 
 namespace pmoves {
 namespace {
-
-const std::string kA = "jetson-01";
-const std::string kB = "jetson-02";
-
-TablePolicy RowRule(RuleKind kind, std::vector<std::string> priority = {}) {
-  TablePolicy policy;
-  policy.row.kind = kind;
-  policy.row.priority = std::move(priority);
-  return policy;
-}
-
-class TableRulesTest : public CentreTest {
- protected:
-  // A start of the subscriber with this rule.
-  absl::Status StartWith(const TablePolicy& policy) {
-    Configure(policy);
-    told_.clear();
-    TableRules::Ports ports;
-    ports.stopping = [this] { return --steps_ < 0; };
-    ports.tell = [this](const TargetTable&, const std::string& what) { told_.push_back(what); };
-    const auto left_out = TableRules(*connection_, config_).CarryOut(ports);
-    if (left_out.ok()) left_out_ = *left_out;
-    return left_out.status();
-  }
-  // "3 conflict: keep-central"
-  std::string Rule() {
-    return Execute("SELECT version || ' ' || policy FROM pmoves_sync.table_rule").String(0, 0);
-  }
-  // "1:new 2:done"
-  std::string Statuses() {
-    return Execute(
-               "SELECT COALESCE(string_agg(id || ':' || status, ' ' ORDER BY id), '') FROM jobs")
-        .String(0, 0);
-  }
-
-  std::vector<std::string> told_;
-  // As a worker asks for the table.
-  absl::Status Ask() {
-    TargetCatalog catalog(*connection_, config_.tables);
-    catalog.RequireRules();
-    return catalog.Find("public", "jobs").status();
-  }
-
-  void SetUp() override {
-    CentreTest::SetUp();
-    PgOptions options;
-    options.dsn = server_->Dsn();
-    auto person = PgConnection::Connect(options);
-    ASSERT_THAT(person, IsOk());
-    person_ = *std::move(person);
-  }
-
-  std::unique_ptr<PgConnection> person_;
-  int steps_ = 1000;  // before it is told to stop
-  int left_out_ = 0;
-};
 
 TEST_F(TableRulesTest, IsRecordedOnceAndNothingIsDoneWhileItIsTheSame) {
   ASSERT_THAT(StartWith(TablePolicy()), IsOk());
@@ -394,96 +334,6 @@ TEST_F(TableRulesTest, OneProcessAtATimeLooksAtTheRules) {
       (*other)->Execute(absl::StrFormat("SELECT pg_advisory_unlock(%d, 0)", kRuleLockClass)),
       IsOk());
   EXPECT_THAT(StartWith(TablePolicy()), IsOk());
-}
-
-TEST_F(TableRulesTest, ARowThatTheRuleCannotMakeWaitsAndTheOthersAreMade) {
-  ASSERT_THAT(StartWith(RowRule(RuleKind::kSourcePriority, {kA})), IsOk());
-  ASSERT_THAT(Apply({SendInserts(kA, 1000, 1, 20, "a"), SendInserts(kB, 1000, 1, 20, "b"),
-                     SendInsert(kB, 2000, 7, "bad")}),
-              IsOk());
-  Execute("ALTER TABLE jobs ADD CHECK (status <> 'bad')");
-  ASSERT_THAT(StartWith(RowRule(RuleKind::kSourcePriority, {kB})), IsOk());
-  EXPECT_EQ(Count("jobs WHERE status = 'b'"), 19);
-  EXPECT_EQ(Execute("SELECT string_agg(key, ' ') FROM pmoves_sync.recompute_queue").String(0, 0),
-            R"(["7"])");
-}
-
-TEST_F(TableRulesTest, AJsonValueThatIsNoObjectIsTakenOverAndHasNoMembers) {
-  Execute("ALTER TABLE jobs ADD COLUMN doc jsonb");
-  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
-  auto row = [](int id, const char* doc) {
-    return absl::StrFormat(R"("data":[{"id":%d,"status":"a","doc":"%s"}])", id, doc);
-  };
-  ASSERT_THAT(Apply({{kA, "INSERT", row(1, "[]"), 10},
-                     {kA, "INSERT", row(2, "null"), 11},
-                     {kA, "INSERT", row(3, R"({\"x\": 1})"), 12}}),
-              IsOk());
-  TablePolicy policy;
-  policy.columns = {{{"doc"}, {.kind = RuleKind::kJsonMerge}}};
-  ASSERT_THAT(StartWith(policy), IsOk());
-  const std::string docs = "SELECT string_agg(doc::text, ' ' ORDER BY id) FROM jobs";
-  EXPECT_EQ(Execute(docs).String(0, 0), R"([] null {"x": 1})");
-  ASSERT_THAT(Apply({{kB, "INSERT", row(1, R"({\"y\": 2})"), 20},
-                     {kB, "INSERT", row(2, "[]"), 21},
-                     {kB, "INSERT", row(3, "[]"), 22},
-                     {kA, "UPDATE", row(3, R"({\"x\": 1, \"z\": 3})"), 30}}),
-              IsOk());
-  EXPECT_EQ(Execute(docs).String(0, 0), R"({"y": 2} {} {"x": 1, "z": 3})");
-  policy.truncate = TruncatePolicy::kIgnore;
-  ASSERT_THAT(StartWith(policy), IsOk());
-  EXPECT_EQ(Execute(docs).String(0, 0), R"({"y": 2} {} {"x": 1, "z": 3})");
-}
-
-TEST_F(TableRulesTest, ARowThatCannotBeTakenOverStaysAndTheOthersAreTakenOver) {
-  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
-  ASSERT_THAT(Apply({SendInserts(kA, 1000, 1, 3000, "a")}), IsOk());
-  Execute(R"(ALTER TABLE pmoves_sync.register ADD CHECK (key <> '["1234"]'))");
-  ASSERT_THAT(StartWith(RowRule(RuleKind::kSourcePriority, {kA})), IsOk());
-  EXPECT_EQ(Count("pmoves_sync.register"), 2999);
-  EXPECT_EQ(Count("jobs"), 3000);
-  EXPECT_EQ(told_.size(), 2u);
-}
-
-TEST_F(TableRulesTest, WhatKeepsATableFromItsRuleIsSaidWithTheTable) {
-  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
-  Execute("DROP TABLE pmoves_sync.recompute_queue; ALTER TABLE pmoves_sync.register RENAME TO r");
-  const absl::Status status = StartWith(RowRule(RuleKind::kKeepCentral));
-  EXPECT_EQ(SqlStateOf(status), "42P01");
-  EXPECT_NE(MessageOf(status).find("public.jobs"), std::string::npos) << status;
-}
-
-TEST_F(TableRulesTest, WhatPeopleWroteWhileAChangeWasBegunIsKeptWhenItIsTurnedBack) {
-  const TablePolicy before = RowRule(RuleKind::kKeepCentral);
-  ASSERT_THAT(StartWith(before), IsOk());
-  ASSERT_THAT(Apply({SendInserts(kA, 1000, 1, 1500, "a")}), IsOk());
-  steps_ = 0;  // one piece of the registers is gone
-  EXPECT_THAT(StartWith(TablePolicy()), StatusIs(absl::StatusCode::kCancelled));
-  steps_ = 1000;
-  ASSERT_THAT(person_->Execute("UPDATE jobs SET status = 'mine' WHERE id IN (1, 1499); DELETE FROM "
-                               "jobs WHERE id IN (2, 1498)"),
-              IsOk());
-  ASSERT_THAT(StartWith(before), IsOk());
-  EXPECT_EQ(Execute("SELECT string_agg(id::text, ' ' ORDER BY id) FROM jobs WHERE status = 'mine'")
-                .String(0, 0),
-            "1 1499");
-  EXPECT_EQ(Count("jobs"), 1498);
-  EXPECT_EQ(Count("jobs WHERE id IN (2, 1498)"), 0);
-}
-
-TEST_F(TableRulesTest, InitLeavesTheTriggersToTheStartThatChangesTheRule) {
-  const TablePolicy before = RowRule(RuleKind::kKeepCentral);
-  ASSERT_THAT(StartWith(before), IsOk());
-  ASSERT_THAT(Apply({SendInsert(kA, 10, 1, "a")}), IsOk());
-  Configure(TablePolicy());
-  ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
-  ASSERT_THAT(person_->Execute("UPDATE jobs SET status = 'mine'"), IsOk());
-  EXPECT_EQ(Count("pmoves_sync.register WHERE source = 'central'"), 1) << "by the rule in force";
-  // Configured back without a start: nothing is due, the triggers are as they were.
-  ASSERT_THAT(StartWith(before), IsOk());
-  EXPECT_EQ(told_.size(), 0u);
-  ASSERT_THAT(StartWith(TablePolicy()), IsOk());
-  ASSERT_THAT(person_->Execute("DELETE FROM jobs"), IsOk());
-  EXPECT_EQ(Count("pmoves_sync.tombstone"), 1);
 }
 
 TEST_F(TableRulesTest, TheTriggersFollowTheRule) {
