@@ -72,6 +72,17 @@ std::string PickDelete(const TargetTable& table) {
       Register(table, "p", "$2"));
 }
 
+std::string LockPickedRow(const TargetTable& table) {
+  return absl::StrFormat("SELECT 1 FROM %s FOR UPDATE OF t", RowOfKey(table));
+}
+
+std::string LockReportsOfPicked(const TargetTable& table) {
+  return absl::StrFormat(
+      "SELECT 1 FROM pmoves_sync.register r WHERE r.relation = %s AND r.key = $1 ORDER BY r.source "
+      "FOR UPDATE",
+      SqlLiteral(table.Name()));
+}
+
 std::string PickedSource(const TargetTable& table) {
   return absl::StrFormat("SELECT t._source FROM %s", RowOfKey(table));
 }

@@ -20,6 +20,10 @@
 
 namespace pmoves {
 
+// Before all others, in this order, which is that of writes in the centre: what a person writes
+// meanwhile is waited for, and seen by the statements that follow.
+std::string LockPickedRow(const TargetTable& table);
+std::string LockReportsOfPicked(const TargetTable& table);
 // The session must not count as one that applies: the version is that of a write in the centre.
 // Rows affected: 1; 0 when the source has no such report, or somebody writes the row meanwhile.
 std::string PickReport(const TargetTable& table);  // of a source that reports the row

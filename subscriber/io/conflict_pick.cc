@@ -126,6 +126,8 @@ absl::StatusOr<int64_t> PickInTransaction(PgConnection& connection, const Target
                       .Execute(absl::StrFormat("SELECT pg_catalog.pg_advisory_xact_lock(%d, %d)",
                                                kTableLockClass, static_cast<int32_t>(table.oid)))
                       .status());
+  RETURN_IF_ERROR(connection.Execute(LockPickedRow(table), {PgParam(row.key)}).status());
+  RETURN_IF_ERROR(connection.Execute(LockReportsOfPicked(table), {PgParam(row.key)}).status());
   RETURN_IF_ERROR(RequireNewest(connection, row, pick.conflict));
   RETURN_IF_ERROR(Write(connection, table, row.key, pick.source));
   return Settle(connection, row, pick);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -174,6 +175,28 @@ TEST_F(ConflictPickTest, WhatTheSourceDoesNotReportStaysAsItIsShown) {
   ASSERT_THAT(PickOf(kA), IsOk());
   EXPECT_EQ(Rows(), "1:a@central");
   EXPECT_EQ(Seen(), "2");
+}
+
+TEST_F(ConflictPickTest, WhatAPersonWritesAtTheSameTimeIsNotLost) {
+  TablePolicy policy = Manual();
+  policy.columns = {{{"output"}, {.kind = RuleKind::kLastWriteWins}}};
+  Use(policy);
+  ASSERT_THAT(Apply({SendInsert(kA, At(-9), 1, "a"), SendSeen(kB, At(-8), "b", 2)}), IsOk());
+  ASSERT_THAT(person_->Execute("BEGIN; UPDATE jobs SET seen = 7, output = 'mine'"), IsOk());
+  const std::string pid = Text("SELECT pg_backend_pid()");
+  std::thread picks([this] { EXPECT_THAT(PickOf(kA), IsOk()); });
+  // It waits for the person.
+  bool waits = false;
+  for (int i = 0; i < 100000 && !waits; ++i) {
+    auto waiting = person_->Execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pid = " + pid);
+    waits = waiting.ok() && waiting->size() > 0;
+  }
+  EXPECT_TRUE(waits);
+  EXPECT_THAT(person_->Commit(), IsOk());
+  picks.join();
+  EXPECT_EQ(Rows(), "1:a@central");
+  EXPECT_EQ(Seen(), "7");
+  EXPECT_EQ(Text("SELECT output FROM jobs"), "mine");
 }
 
 TEST_F(ConflictPickTest, ADeleteCanBePickedAndARowThatIsGone) {
