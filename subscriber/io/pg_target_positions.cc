@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/base/time_text.h"
+#include "subscriber/core/sql_array.h"
 #include "subscriber/io/pg_target.h"
 
 namespace pmoves {
@@ -39,27 +40,6 @@ std::string AdvanceStatement() {
       BelowHorizon("$13", "$14"));
 }
 
-// An array's text, as an SQL literal: read by the server once, while an ARRAY[...] would be
-// planned.
-template <typename Item, typename Write>
-std::string ArrayOf(const std::vector<Item>& items, const Write& write) {
-  std::vector<std::string> written;
-  written.reserve(items.size());
-  for (const Item& item : items) written.push_back(write(item));
-  return SqlLiteral(absl::StrFormat("{%s}", absl::StrJoin(written, ",")));
-}
-
-// An element of an array of text.
-std::string Quoted(std::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') quoted.push_back('\\');
-    quoted.push_back(c);
-  }
-  quoted.push_back('"');
-  return quoted;
-}
-
 std::string ClocksStatement(const std::vector<SourceProgress>& sources) {
   std::vector<std::string> clocks;
   for (const SourceProgress& source : sources) {
@@ -80,18 +60,18 @@ std::string ProgressArrays(const std::vector<SourceProgress>& sources) {
   auto number = [](auto value) { return std::to_string(value); };
   auto lsn = [](Lsn position) { return position.ToString(); };
   auto committed = [](const P& p) {
-    return p.commit_us == 0 ? std::string("NULL") : Quoted(FormatRfc3339(p.commit_us));
+    return p.commit_us == 0 ? std::string("NULL") : ArrayElement(FormatRfc3339(p.commit_us));
   };
   const std::string columns[] = {
-      ArrayOf(sources, [](const P& p) { return Quoted(p.source); }),
+      ArrayOf(sources, [](const P& p) { return ArrayElement(p.source); }),
       ArrayOf(sources, [&](const P& p) { return number(p.old_epoch); }),
       ArrayOf(sources, [&](const P& p) { return lsn(p.old_position); }),
       ArrayOf(sources, [&](const P& p) { return number(p.epoch); }),
       ArrayOf(sources, [&](const P& p) { return lsn(p.position); }),
       ArrayOf(sources, [&](const P& p) { return number(p.hlc.value); }),
-      ArrayOf(sources, [](const P& p) { return Quoted(p.stream_created); }),
+      ArrayOf(sources, [](const P& p) { return ArrayElement(p.stream_created); }),
       ArrayOf(sources, [&](const P& p) { return number(p.sequence); }),
-      ArrayOf(sources, [](const P& p) { return Quoted(p.origin); }),
+      ArrayOf(sources, [](const P& p) { return ArrayElement(p.origin); }),
       ArrayOf(sources, committed),
       ArrayOf(sources, [&](const P& p) { return number(p.transactions); }),
       ArrayOf(sources, [&](const P& p) { return number(p.changes); }),
@@ -115,7 +95,7 @@ absl::Status PgTarget::Advance(const std::vector<SourceProgress>& sources) {
 
 PgTarget::Lowest PgTarget::LowestApplied() const {
   const std::vector<std::pair<const TargetTable*, Hlc>> lowest(lowest_.begin(), lowest_.end());
-  return {ArrayOf(lowest, [](const auto& item) { return Quoted(item.first->Name()); }),
+  return {ArrayOf(lowest, [](const auto& item) { return ArrayElement(item.first->Name()); }),
           ArrayOf(lowest, [](const auto& item) { return std::to_string(item.second.value); })};
 }
 

@@ -4,17 +4,37 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/base/time_text.h"
-#include "subscriber/core/merge_sql.h"
+#include "subscriber/core/sql_array.h"
 
 namespace pmoves {
 namespace {
 
-std::string TimestampOrNull(absl::Time time) {
-  return time == absl::InfinitePast()
-             ? "NULL::timestamptz"
-             : "'" + FormatRfc3339(absl::ToUnixMicros(time)) + "'::timestamptz";
+// A row of sync_status; what is empty is NULL.
+struct Shown {
+  std::string source;
+  std::string table;
+  absl::Time applied_at;
+  const char* status;
+  uint64_t pending;
+  std::string reason;
+  absl::Time last_seen;
+};
+
+std::string TimestampElement(absl::Time time) {
+  return time == absl::InfinitePast() ? "NULL"
+                                      : ArrayElement(FormatRfc3339(absl::ToUnixMicros(time)));
 }
 
+constexpr const char kWriteParameters[] =
+    "text[], text[], timestamptz[], text[], bigint[], text[], timestamptz[]";
+constexpr const char kWrite[] =
+    "INSERT INTO pmoves_sync.sync_status AS t (service_name, table_name, last_sync_at, "
+    "last_sync_status, pending_records, last_error, last_seen_at) SELECT * FROM unnest($1, $2, $3, "
+    "$4, $5, $6, $7) s ON CONFLICT (service_name, table_name) DO UPDATE SET last_sync_at = "
+    "COALESCE(EXCLUDED.last_sync_at, t.last_sync_at), last_sync_status = "
+    "EXCLUDED.last_sync_status, pending_records = EXCLUDED.pending_records, last_error = "
+    "COALESCE(EXCLUDED.last_error, t.last_error), last_seen_at = GREATEST(EXCLUDED.last_seen_at, "
+    "t.last_seen_at), updated_at = now()";
 constexpr const char kFailures[] =
     "WITH failures AS (SELECT source, CASE WHEN schema_name IN ('', 'public') THEN table_name ELSE "
     "schema_name || '.' || table_name END AS table_name, count(*) AS n FROM "
@@ -28,7 +48,7 @@ constexpr const char kOpenLetters[] =
 }  // namespace
 
 absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
-  std::vector<std::string> rows;
+  std::vector<Shown> rows;
   for (const SourceState& source : sources) {
     for (const TableConfig& table : tables_) {
       const std::string name = DisplayTable(table.SourceSchema(), table.SourceTable());
@@ -39,34 +59,32 @@ absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
       const char* status = blocked                                      ? "blocked"
                            : (active && activity->second.set_aside > 0) ? "set_aside"
                                                                         : "ok";
-      rows.push_back(absl::StrFormat(
-          "(%s, %s, %s, '%s', %d::bigint, %s, %s)", SqlLiteral(source.source), SqlLiteral(name),
-          active ? TimestampOrNull(source.applied_at) : "NULL::timestamptz", status, source.pending,
-          source.reason.empty() ? "NULL::text" : SqlLiteral(source.reason) + "::text",
-          TimestampOrNull(source.last_seen)));
+      rows.push_back({source.source, name, active ? source.applied_at : absl::InfinitePast(),
+                      status, source.pending, source.reason, source.last_seen});
     }
   }
   if (rows.empty()) return absl::OkStatus();
-  RETURN_IF_ERROR(connection_.Execute("BEGIN; SET LOCAL synchronous_commit = on").status());
-  absl::Status status =
-      connection_
-          .Execute(
-              absl::StrFormat("INSERT INTO pmoves_sync.sync_status AS t (service_name, table_name, "
-                              "last_sync_at, last_sync_status, pending_records, last_error, "
-                              "last_seen_at) SELECT * FROM (VALUES %s) s ON CONFLICT "
-                              "(service_name, table_name) DO UPDATE SET last_sync_at = "
-                              "COALESCE(EXCLUDED.last_sync_at, t.last_sync_at), last_sync_status = "
-                              "EXCLUDED.last_sync_status, pending_records = "
-                              "EXCLUDED.pending_records, last_error = "
-                              "COALESCE(EXCLUDED.last_error, t.last_error), last_seen_at = "
-                              "GREATEST(EXCLUDED.last_seen_at, t.last_seen_at), updated_at = now()",
-                              absl::StrJoin(rows, ", ")))
-          .status();
-  if (!status.ok()) {
-    connection_.Rollback();
-    return status;
-  }
-  return connection_.Commit();
+  RETURN_IF_ERROR(connection_.PrepareOnce("pmoves_status", kWriteParameters, kWrite));
+  const std::string columns[] = {
+      ArrayOf(rows, [](const Shown& row) { return ArrayElement(row.source); }),
+      ArrayOf(rows, [](const Shown& row) { return ArrayElement(row.table); }),
+      ArrayOf(rows, [](const Shown& row) { return TimestampElement(row.applied_at); }),
+      ArrayOf(rows, [](const Shown& row) { return ArrayElement(row.status); }),
+      ArrayOf(rows, [](const Shown& row) { return std::to_string(row.pending); }),
+      ArrayOf(rows,
+              [](const Shown& row) {
+                return row.reason.empty() ? std::string("NULL") : ArrayElement(row.reason);
+              }),
+      ArrayOf(rows, [](const Shown& row) { return TimestampElement(row.last_seen); }),
+  };
+  // One round trip. What was applied before is durable when this is.
+  absl::Status status = connection_
+                            .Execute(absl::StrFormat("BEGIN; SET LOCAL synchronous_commit = on; "
+                                                     "EXECUTE pmoves_status(%s); COMMIT",
+                                                     absl::StrJoin(columns, ", ")))
+                            .status();
+  if (!status.ok()) connection_.Rollback();
+  return status;
 }
 
 absl::Status StatusWriter::Expect(const std::vector<std::string>& sources) {
