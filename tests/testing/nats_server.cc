@@ -6,12 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -36,23 +33,7 @@ std::string FindProgram(const std::string& name) {
   return "";
 }
 
-std::string ReadFile(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 }  // namespace
-
-bool Eventually(const std::function<bool()>& condition, absl::Duration limit) {
-  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limit);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return condition();
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // between two looks
-  }
-  return true;
-}
 
 absl::StatusOr<std::unique_ptr<NatsServer>> NatsServer::Start(Options options) {
   std::unique_ptr<NatsServer> server(new NatsServer());

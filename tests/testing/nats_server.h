@@ -18,11 +18,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "tests/testing/eventually.h"
 
 namespace pmoves {
-
-// Polls until `condition` holds; false after `limit`.
-bool Eventually(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(20));
 
 class NatsServer {
  public:

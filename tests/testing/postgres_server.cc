@@ -8,12 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -21,6 +17,7 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/io/pg_connection.h"
+#include "tests/testing/eventually.h"
 
 namespace pmoves {
 namespace {
@@ -77,13 +74,6 @@ pid_t Run(const std::vector<std::string>& arguments, const std::string& director
   _exit(127);
 }
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PostgresServer>> PostgresServer::Start() {
@@ -137,18 +127,17 @@ absl::Status PostgresServer::Spawn() {
   pid_ = Run(arguments, directory_, log);
   PgOptions options;
   options.dsn = Dsn();
-  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(kStartLimit);
-  for (;;) {
-    const absl::Status status = PgConnection::Connect(options).status();
-    if (status.ok()) return status;
-    const bool gone = waitpid(pid_, nullptr, WNOHANG) == pid_;
-    if (gone) pid_ = -1;
-    if (gone || std::chrono::steady_clock::now() > deadline) {
-      return absl::UnavailableError(
-          absl::StrFormat("PostgreSQL does not start: %s\n%s", MessageOf(status), ReadFile(log)));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // between two looks
-  }
+  absl::Status status;
+  const bool answered = Eventually(
+      [&] {
+        status = PgConnection::Connect(options).status();
+        if (!status.ok() && waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
+        return status.ok() || pid_ == -1;
+      },
+      kStartLimit);
+  if (answered && status.ok()) return status;
+  return absl::UnavailableError(
+      absl::StrFormat("PostgreSQL does not start: %s\n%s", MessageOf(status), ReadFile(log)));
 }
 
 }  // namespace pmoves
