@@ -10,14 +10,11 @@
 #include "subscriber/core/collect_sql.h"
 #include "subscriber/core/policy_text.h"
 #include "subscriber/io/collector.h"
-#include "tests/testing/centre.h"
+#include "tests/testing/collecting_centre.h"
 
 namespace pmoves {
 namespace {
 
-const std::string kA = "jetson-01";
-const std::string kB = "jetson-02";
-const std::string kC = "jetson-03";
 const std::vector<std::string> kSources = {kA, kB, kC};
 
 TablePolicy Policy(RuleKind kind, DeletePolicy on_delete, std::vector<ColumnRule> columns = {}) {
@@ -42,13 +39,10 @@ constexpr int64_t kDelay = 8;
 constexpr int64_t kStep = 3;
 constexpr int64_t kEnd = kDelay + 30 * kStep;
 
-class CollectRegistersTest : public CentreTest {
+class CollectRegistersTest : public CollectingTest {
  protected:
   void SetUp() override {
-    CentreTest::SetUp();
-    auto connection = PgConnection::Connect(TargetSessionOptions(config_, "collector"));
-    ASSERT_THAT(connection, IsOk());
-    other_ = *std::move(connection);
+    CollectingTest::SetUp();
     Use(Policy(RuleKind::kFirstWriteWins, DeletePolicy::kLastWriteWins));
   }
   void Use(const TablePolicy& policy) {
@@ -67,28 +61,7 @@ class CollectRegistersTest : public CentreTest {
                     {PgParam(PolicyText(policy))}),
                 IsOk());
   }
-  int64_t Collect() {
-    const auto collected = collector_->Collect();
-    EXPECT_THAT(collected.status(), IsOk());
-    return collected.ok() ? collected->forgotten : -1;
-  }
-  int64_t Horizon() {
-    return Execute("SELECT COALESCE(max(horizon), 0) FROM pmoves_sync.collection").Int(0, 0);
-  }
-  void Hear(const std::string& source) {
-    Claim(source);
-    Execute(
-        "INSERT INTO pmoves_sync.sync_status (service_name, table_name, last_seen_at) VALUES ('" +
-        source + "', 'jobs', now())");
-  }
-  // A row of A comes and goes at 20, then both sources pass 100.
-  void DeleteAndPass() {
-    ASSERT_THAT(Apply({SendInsert(kA, 10, 1, "a"), SendDelete(kA, 20, 1)}), IsOk());
-    Pass();
-  }
-  void Pass() {
-    ASSERT_THAT(Apply({SendInsert(kA, 100, 7, "a"), SendInsert(kB, 100, 8, "b")}), IsOk());
-  }
+  int64_t Collect() override { return Forgotten(*collector_); }
 
   // The rows after each change of random histories that arrive in a random order.
   std::vector<std::string> Play(uint32_t seed, bool collecting) {
@@ -131,7 +104,6 @@ class CollectRegistersTest : public CentreTest {
     return false;
   }
 
-  std::unique_ptr<PgConnection> other_;
   std::vector<TableConfig> believed_;
   std::unique_ptr<Collector> collector_;
   int64_t forgotten_ = 0;
@@ -253,16 +225,8 @@ TEST_F(CollectRegistersTest, DeletedRegistersCountAsRememberedDeletes) {
 TEST_F(CollectRegistersTest, WhatComesTooLateIsRefusedAndWhatDoesNotIsApplied) {
   DeleteAndPass();
   ASSERT_EQ(Collect(), 1);
-  for (const Sent& late : {SendInsert(kC, 15, 1, "late"), SendInserts(kC, 15, 100, 100, "late"),
-                           SendDelete(kC, 15, 7), SendTruncate(kC, 15)}) {
-    EXPECT_TRUE(IsTooLate(Apply({late, SendInsert(kB, 200, 9, "b")})));
-    EXPECT_EQ(Rows(), "7:a@jetson-01 8:b@jetson-02");
-  }
-  auto jobs = catalog_->Find("public", "jobs");
-  ASSERT_THAT(jobs, IsOk());
-  EXPECT_EQ(target_->HorizonOf(**jobs), Hlc{21});
-  ASSERT_THAT(Apply({SendInsert(kC, 21, 1, "in time")}), IsOk());
-  EXPECT_EQ(Rows(), "1:in time@jetson-03 7:a@jetson-01 8:b@jetson-02");
+  ExpectLateIsRefused({SendInsert(kC, 15, 1, "late"), SendInserts(kC, 15, 100, 100, "late"),
+                       SendDelete(kC, 15, 7), SendTruncate(kC, 15)});
 }
 
 // An old report that a worker hides behind a delete must not be left without it.

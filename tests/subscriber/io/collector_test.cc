@@ -10,36 +10,16 @@
 #include "gtest/gtest.h"
 #include "subscriber/core/conflict_log_sql.h"
 #include "subscriber/core/merge_sql.h"
-#include "tests/testing/centre.h"
+#include "tests/testing/collecting_centre.h"
 
 namespace pmoves {
 namespace {
 
-const std::string kA = "jetson-01";
-const std::string kB = "jetson-02";
-const std::string kC = "jetson-03";
-
-class CollectorTest : public CentreTest {
+class CollectorTest : public CollectingTest {
  protected:
-  void SetUp() override {
-    CentreTest::SetUp();
-    auto connection = PgConnection::Connect(TargetSessionOptions(config_, "collector"));
-    ASSERT_THAT(connection, IsOk());
-    other_ = *std::move(connection);
-  }
-  // As the coordinator does, over its own connection.
-  int64_t Collect() {
+  int64_t Collect() override {
     Collector collector(*other_, config_.tables, absl::Hours(1));
-    const auto collected = collector.Collect();
-    EXPECT_THAT(collected.status(), IsOk());
-    return collected.ok() ? collected->forgotten : -1;
-  }
-  // Its heartbeats come.
-  void Hear(const std::string& source) {
-    Claim(source);
-    Execute(
-        "INSERT INTO pmoves_sync.sync_status (service_name, table_name, last_seen_at) VALUES ('" +
-        source + "', 'jobs', now())");
+    return Forgotten(collector);
   }
   void FallSilent(const std::string& source) {
     Execute(
@@ -47,16 +27,6 @@ class CollectorTest : public CentreTest {
         "source = '" +
         source + "'; DELETE FROM pmoves_sync.sync_status WHERE service_name = '" + source + "'");
   }
-  // A row of A comes and goes at 20, then both sources pass 100.
-  void DeleteAndPass() {
-    ASSERT_THAT(Apply({SendInsert(kA, 10, 1, "a"), SendDelete(kA, 20, 1)}), IsOk());
-    ASSERT_THAT(Apply({SendInsert(kA, 100, 7, "a"), SendInsert(kB, 100, 8, "b")}), IsOk());
-  }
-  int64_t Horizon() {
-    return Execute("SELECT COALESCE(max(horizon), 0) FROM pmoves_sync.collection").Int(0, 0);
-  }
-
-  std::unique_ptr<PgConnection> other_;
 };
 
 TEST_F(CollectorTest, ForgetsWhatEverySourceHasPassed) {
@@ -139,16 +109,8 @@ TEST_F(CollectorTest, AVersionColumnHasAHorizonOfItsOwn) {
 TEST_F(CollectorTest, WhatComesTooLateIsRefusedAndWhatDoesNotIsApplied) {
   DeleteAndPass();
   ASSERT_EQ(Collect(), 1);
-  for (const Sent& late : {SendInsert(kC, 15, 1, "late"), SendInsert(kC, 20, 1, "late"),
-                           SendInserts(kC, 15, 100, 100, "late"), SendDelete(kC, 15, 7)}) {
-    EXPECT_TRUE(IsTooLate(Apply({late, SendInsert(kB, 200, 9, "b")})));
-    EXPECT_EQ(Rows(), "7:a@jetson-01 8:b@jetson-02");
-  }
-  auto jobs = catalog_->Find("public", "jobs");
-  ASSERT_THAT(jobs, IsOk());
-  EXPECT_EQ(target_->HorizonOf(**jobs), Hlc{21});
-  ASSERT_THAT(Apply({SendInsert(kC, 21, 1, "in time")}), IsOk());
-  EXPECT_EQ(Rows(), "1:in time@jetson-03 7:a@jetson-01 8:b@jetson-02");
+  ExpectLateIsRefused({SendInsert(kC, 15, 1, "late"), SendInsert(kC, 20, 1, "late"),
+                       SendInserts(kC, 15, 100, 100, "late"), SendDelete(kC, 15, 7)});
 }
 
 // The collector comes between the merge of an old change and its commit, and before the merge.
