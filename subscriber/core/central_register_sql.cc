@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "subscriber/core/conflict_log_sql.h"
 #include "subscriber/core/json_sql.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/register_parts.h"

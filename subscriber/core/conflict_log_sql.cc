@@ -91,25 +91,6 @@ RowStatement LogBeforeRow(const TargetTable& table, const Shape& shape, bool del
   return statement;
 }
 
-std::string RowImage(const TargetTable& table, const std::string& alias) {
-  std::vector<TextPair> pairs;
-  for (const TargetColumn& column : table.columns) {
-    if (column.generated) continue;
-    pairs.push_back({column.name, absl::StrFormat("%s.%s", alias, SqlIdentifier(column.name))});
-  }
-  return TextObject(pairs);
-}
-
-std::string RowImage(const TargetTable& table, const Shape& shape, const std::string& alias) {
-  std::vector<TextPair> pairs;
-  for (int written : shape.written) {
-    const TargetColumn& column =
-        table.columns[static_cast<size_t>(shape.columns[static_cast<size_t>(written)])];
-    pairs.push_back({column.name, absl::StrFormat("%s.%s", alias, SqlIdentifier(column.name))});
-  }
-  return TextObject(pairs);
-}
-
 std::string LogOfRecompute(const TargetTable& table, const std::string& new_image,
                            const std::string& old_matches) {
   const std::string relation = SqlLiteral(table.Name());

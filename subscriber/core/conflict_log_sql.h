@@ -18,11 +18,6 @@
 
 namespace pmoves {
 
-// Column name -> text of each column of `alias` that is not generated, as jsonb.
-std::string RowImage(const TargetTable& table, const std::string& alias);
-// Of the columns of a shape alone.
-std::string RowImage(const TargetTable& table, const Shape& shape, const std::string& alias);
-
 // "INSERT INTO pmoves_sync.conflict_log ..." for the touched keys in r of a Recompute: r.key,
 // r.alive, r.writers, r.sources (whose registers changed), and r.v0.. , the row to be.
 std::string LogOfRecompute(const TargetTable& table, const std::string& new_image,

@@ -1,7 +1,7 @@
-// JsonObject: jsonb_build_object over any number of pairs. TextObject: the same of texts, at half
-// the price.
+// Objects of jsonb in statements. JsonObject: over any number of pairs. TextObject: the same of
+// texts, at half the price. RowImage: a row as registers and the conflict log keep it.
 //
-// In the flow:  register_sql, conflict_log_sql -> json_sql
+// In the flow:  register_sql, recompute_sql, conflict_log_sql and others -> json_sql
 // Thread: any. Pure.
 #ifndef PMOVES_SUBSCRIBER_CORE_JSON_SQL_H_
 #define PMOVES_SUBSCRIBER_CORE_JSON_SQL_H_
@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "subscriber/core/target_table.h"
 
 namespace pmoves {
 
@@ -24,6 +26,10 @@ struct TextPair {
   std::string value;
 };
 std::string TextObject(const std::vector<TextPair>& pairs);
+// Column name -> text of each column of `alias` that is not generated.
+std::string RowImage(const TargetTable& table, const std::string& alias);
+// Of the columns of a shape alone.
+std::string RowImage(const TargetTable& table, const Shape& shape, const std::string& alias);
 
 }  // namespace pmoves
 

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "subscriber/core/conflict_log_sql.h"
 #include "subscriber/core/json_sql.h"
 #include "subscriber/core/register_parts.h"
 #include "subscriber/core/rule_sql.h"

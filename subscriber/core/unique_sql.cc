@@ -5,7 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "proto/json_token.h"
-#include "subscriber/core/conflict_log_sql.h"
+#include "subscriber/core/json_sql.h"
 #include "subscriber/core/merge_sql.h"
 
 namespace pmoves {
