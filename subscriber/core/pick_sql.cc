@@ -9,6 +9,7 @@
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/register_parts.h"
 #include "subscriber/core/rule_sql.h"
+#include "subscriber/core/sql_array.h"
 
 namespace pmoves {
 namespace {

@@ -6,14 +6,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "subscriber/core/merge_sql.h"
+#include "subscriber/core/sql_array.h"
 
 namespace pmoves {
-
-std::string TextArray(const std::vector<std::string>& texts) {
-  std::vector<std::string> literals;
-  for (const std::string& text : texts) literals.push_back(SqlLiteral(text));
-  return absl::StrFormat("ARRAY[%s]::text[]", absl::StrJoin(literals, ", "));
-}
 
 namespace {
 

@@ -57,9 +57,6 @@ struct TablePlan {
 };
 TablePlan PlanOf(const TargetTable& table);
 
-// ARRAY['a', 'b']::text[]
-std::string TextArray(const std::vector<std::string>& texts);
-
 // Rank of the value at `column` of `image`: 1 is the strongest, unlisted values the weakest.
 std::string ValueRank(const std::vector<std::string>& values, const std::string& image,
                       const std::string& column);

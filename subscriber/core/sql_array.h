@@ -1,7 +1,7 @@
-// ArrayOf: items as the text of an SQL array, for parameters of prepared statements that take one
-// array per column.
+// Arrays in statements. ArrayOf: items as the text of an array, for prepared statements that take
+// one array per column. TextArray: an expression, to be read in a statement that is prepared.
 //
-// In the flow:  pg_target (positions), status_writer -> here
+// In the flow:  pg_target, status_writer, central_writes; rule_sql, pick_sql -> here
 // Thread: any. Pure.
 #ifndef PMOVES_SUBSCRIBER_CORE_SQL_ARRAY_H_
 #define PMOVES_SUBSCRIBER_CORE_SQL_ARRAY_H_
@@ -35,6 +35,14 @@ std::string ArrayOf(const std::vector<Item>& items, const Write& write) {
   written.reserve(items.size());
   for (const Item& item : items) written.push_back(write(item));
   return SqlLiteral(absl::StrFormat("{%s}", absl::StrJoin(written, ",")));
+}
+
+// ARRAY['a', 'b']::text[]
+inline std::string TextArray(const std::vector<std::string>& texts) {
+  std::vector<std::string> literals;
+  literals.reserve(texts.size());
+  for (const std::string& text : texts) literals.push_back(SqlLiteral(text));
+  return absl::StrFormat("ARRAY[%s]::text[]", absl::StrJoin(literals, ", "));
 }
 
 }  // namespace pmoves

@@ -366,6 +366,11 @@ absl::Status AddTriggers(PgConnection& connection, const std::vector<TableConfig
 
 }  // namespace
 
+std::string LockTable(const TargetTable& table) {
+  return absl::StrFormat("SELECT pg_catalog.pg_advisory_xact_lock(%d, %d)", kTableLockClass,
+                         static_cast<int32_t>(table.oid));
+}
+
 absl::StatusOr<std::vector<std::string>> InitCentralSchema(PgConnection& connection,
                                                            const std::vector<TableConfig>& tables) {
   std::vector<std::string> done;

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "common/io/pg_connection.h"
 #include "subscriber/config.h"
+#include "subscriber/core/target_table.h"
 
 namespace pmoves {
 
@@ -23,6 +24,10 @@ inline constexpr int kInstanceLockClass = 0x706d5302;  // which subscriber proce
 inline constexpr int kTableLockClass =
     0x706d5303;  // inserts beside deletes of one table: number = its oid
 inline constexpr int kRuleLockClass = 0x706d5304;  // who changes the rules of tables: number 0
+
+// A statement that takes the table alone, before others that change what its workers rely on, for
+// the rest of the transaction.
+std::string LockTable(const TargetTable& table);
 
 // Creates what is missing. Returns one line per thing done or found ("created table
 // pmoves_sync.tombstone", "column public.jobs._source: present").

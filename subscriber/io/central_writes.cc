@@ -11,7 +11,7 @@
 #include "subscriber/core/central_sql.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/register_sql.h"
-#include "subscriber/core/rule_sql.h"
+#include "subscriber/core/sql_array.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_catalog.h"
 
@@ -93,12 +93,11 @@ absl::StatusOr<int64_t> CentralWrites::SettleBatch(const TargetTable& table, int
                                                    Settled* settled) {
   const bool registers = UsesRegisters(table.policy);
   RETURN_IF_ERROR(connection_.Execute(CreateTouched()).status());
-  RETURN_IF_ERROR(connection_
-                      .Execute(absl::StrFormat("BEGIN; SET LOCAL lock_timeout = %d; SELECT "
-                                               "pg_catalog.pg_advisory_xact_lock(%d, %d)",
-                                               absl::ToInt64Milliseconds(kLockWait),
-                                               kTableLockClass, static_cast<int32_t>(table.oid)))
-                      .status());
+  RETURN_IF_ERROR(
+      connection_
+          .Execute(absl::StrFormat("BEGIN; SET LOCAL lock_timeout = %d; %s",
+                                   absl::ToInt64Milliseconds(kLockWait), LockTable(table)))
+          .status());
   ASSIGN_OR_RETURN(
       const PgRows taken,
       connection_.Execute(absl::StrFormat(

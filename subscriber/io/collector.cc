@@ -132,10 +132,8 @@ absl::StatusOr<int64_t> Collector::ForgetRegisters(const TargetTable& table,
                                                    const std::string& last) {
   absl::Status status =
       connection_
-          .Execute(absl::StrFormat(
-              "BEGIN; SET LOCAL lock_timeout = %d; SELECT pg_catalog.pg_advisory_xact_lock(%d, %d)",
-              absl::ToInt64Milliseconds(kLockWait), kTableLockClass,
-              static_cast<int32_t>(table.oid)))
+          .Execute(absl::StrFormat("BEGIN; SET LOCAL lock_timeout = %d; %s",
+                                   absl::ToInt64Milliseconds(kLockWait), LockTable(table)))
           .status();
   int64_t forgotten = 0;
   if (status.ok()) {

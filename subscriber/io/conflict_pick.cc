@@ -122,10 +122,7 @@ absl::StatusOr<int64_t> Settle(PgConnection& connection, const Contested& row, c
 
 absl::StatusOr<int64_t> PickInTransaction(PgConnection& connection, const TargetTable& table,
                                           const Contested& row, const Pick& pick) {
-  RETURN_IF_ERROR(connection
-                      .Execute(absl::StrFormat("SELECT pg_catalog.pg_advisory_xact_lock(%d, %d)",
-                                               kTableLockClass, static_cast<int32_t>(table.oid)))
-                      .status());
+  RETURN_IF_ERROR(connection.Execute(LockTable(table)).status());
   RETURN_IF_ERROR(connection.Execute(LockPickedRow(table), {PgParam(row.key)}).status());
   RETURN_IF_ERROR(connection.Execute(LockReportsOfPicked(table), {PgParam(row.key)}).status());
   RETURN_IF_ERROR(RequireNewest(connection, row, pick.conflict));

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "subscriber/core/conflict_log_sql.h"
+#include "subscriber/core/sql_array.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/pg_target.h"
 
@@ -66,7 +67,7 @@ absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end
     const std::string relation = SqlLiteral(want.table->Name());
     for (const std::string& source : want.new_writers)
       writers.push_back(absl::StrFormat("(%s, %s)", relation, SqlLiteral(source)));
-    relations.push_back(relation);
+    relations.push_back(want.table->Name());
     auto held = locks_.find(oid);
     if (held != locks_.end() && (held->second || !want.exclusive)) continue;
     sql += absl::StrFormat("EXECUTE pmoves_lock%s(%d, %d); ", want.exclusive ? "" : "_shared",
@@ -81,7 +82,7 @@ absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end
         absl::StrJoin(writers, ", "));
   }
   RETURN_IF_ERROR(PrepareFacts());
-  sql += absl::StrFormat("EXECUTE pmoves_facts(ARRAY[%s])", absl::StrJoin(relations, ", "));
+  sql += absl::StrFormat("EXECUTE pmoves_facts(%s)", TextArray(relations));
   ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(sql));
   int row = 0;
   for (const auto& [oid, want] : wanted) {

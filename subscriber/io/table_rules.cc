@@ -278,9 +278,7 @@ absl::Status TableRules::Record(const TargetTable& table, bool unfinished) {
 
 absl::Status TableRules::BeginPiece(const TargetTable& table) {
   return connection_
-      .Execute(absl::StrFormat("BEGIN; SET LOCAL statement_timeout = 0; SELECT "
-                               "pg_catalog.pg_advisory_xact_lock(%d, %d)",
-                               kTableLockClass, static_cast<int32_t>(table.oid)))
+      .Execute(absl::StrFormat("BEGIN; SET LOCAL statement_timeout = 0; %s", LockTable(table)))
       .status();
 }
 
