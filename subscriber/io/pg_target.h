@@ -7,12 +7,16 @@
 // prepared statements in libpq's pipeline mode (one round trip for all). Both run the same SQL
 // (merge_sql). A big group of inserts is first tried as a COPY into the table itself: if no key is
 // there that is all there is to merge, and if one is, the COPY fails as a whole, is rolled back to
-// a savepoint, and the stage decides. Invariant:    rows, tombstones, dead letters and positions
-// commit together or not at all (promise S1). Commit is only reached when every
-//               position row was exactly where the caller thought it was: a zombie worker is fenced
-//               by that even without its lock.
-// Errors:       statuses carry SQLSTATEs; ReactionTo says what follows. kAborted "fenced": somebody
-// else moved the position. Thread:       one worker.
+// a savepoint, and the stage decides.
+//
+// Invariant: rows, tombstones, dead letters and positions commit together or not at all (promise
+// S1). Commit is only reached when every position row was exactly where the caller thought it was:
+// a zombie worker is fenced by that even without its lock.
+//
+// Errors: statuses carry SQLSTATEs; ReactionTo says what follows. kAborted "fenced": somebody else
+// moved the position.
+//
+// Thread: one worker.
 #ifndef PMOVES_SUBSCRIBER_IO_PG_TARGET_H_
 #define PMOVES_SUBSCRIBER_IO_PG_TARGET_H_
 

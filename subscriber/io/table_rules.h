@@ -3,10 +3,11 @@
 // In the flow:  Subscriber, before its workers start -> TableRules -> pmoves_sync.table_rule;
 // `check` -> Look; TargetCatalog of a worker: a table is not applied to under another rule than the
 // one that is recorded
+//
 // A rule is changed while nobody applies: by one process under an advisory lock, and only when no
 // other subscriber process is alive or holds a source, because that one would go on by the rule of
-// before. People may
-// write meanwhile; the pieces take the table's lock like a worker.
+// before. People may write meanwhile; the pieces take the table's lock like a worker.
+//
 // Invariant:  bounded pieces, each a transaction. The record is marked as unfinished before the
 // first and written after the last, so what a crash leaves half done is done again.
 // Thread:     its caller's.
