@@ -23,6 +23,8 @@ constexpr int64_t kPingIntervalMs = 10000;
 constexpr int kMaxPingsOut = 2;
 constexpr size_t kHeaderFrameBytes = 12;  // "NATS/1.0\r\n" and the final "\r\n"
 constexpr size_t kPerHeaderBytes = 4;     // ": " and "\r\n"
+constexpr size_t kLotMessages = 64;
+constexpr int64_t kLotBytes = 256 << 10;
 
 absl::Status Fail(natsStatus status, std::string_view what, std::string_view detail) {
   const std::string message =
@@ -148,6 +150,26 @@ std::string ReadGreeting(const std::string& host, const std::string& port) {
 }
 
 }  // namespace
+
+void NatsMsgDeleter::operator()(natsMsg* message) const {
+  struct Lot {
+    Mutex mutex;
+    std::vector<natsMsg*> messages ABSL_GUARDED_BY(mutex);
+    int64_t bytes ABSL_GUARDED_BY(mutex) = 0;
+  };
+  static Lot* const lot = new Lot();  // used until the last thread has ended
+  std::vector<natsMsg*> full;
+  {
+    MutexLock lock(lot->mutex);
+    lot->messages.push_back(message);
+    lot->bytes += natsMsg_GetDataLength(message);
+    if (lot->messages.size() < kLotMessages && lot->bytes < kLotBytes) return;
+    full.swap(lot->messages);
+    lot->bytes = 0;
+    lot->messages.reserve(kLotMessages);
+  }
+  for (natsMsg* each : full) natsMsg_Destroy(each);
+}
 
 absl::Status NatsStatus(natsStatus status, std::string_view what) {
   if (status == NATS_OK) return absl::OkStatus();

@@ -35,7 +35,12 @@ struct NatsDeleter {
 };
 using NatsConnectionPtr = std::unique_ptr<natsConnection, NatsDeleter<&natsConnection_Destroy>>;
 using NatsOptionsPtr = std::unique_ptr<natsOptions, NatsDeleter<&natsOptions_Destroy>>;
-using NatsMsgPtr = std::unique_ptr<natsMsg, NatsDeleter<&natsMsg_Destroy>>;
+// The library frees messages on a thread of its own, which each natsMsg_Destroy wakes up: they are
+// given back in lots. At most some hundred KiB wait for that.
+struct NatsMsgDeleter {
+  void operator()(natsMsg* message) const;
+};
+using NatsMsgPtr = std::unique_ptr<natsMsg, NatsMsgDeleter>;
 
 struct NatsConfig {
   std::string url;   // nats://host:4222 or tls://host:4222, several separated by commas
