@@ -53,22 +53,28 @@ void Worker::Stop() {
 }
 
 void Worker::Claim(const std::string& source) {
-  MutexLock lock(mutex_);
-  claims_.insert(source);
+  {
+    MutexLock lock(mutex_);
+    claims_.insert(source);
+  }
   wake_.notify_all();
 }
 
 void Worker::Release(const std::string& source) {
-  MutexLock lock(mutex_);
-  releases_.insert(source);
+  {
+    MutexLock lock(mutex_);
+    releases_.insert(source);
+  }
   wake_.notify_all();
 }
 
 void Worker::Ready(const std::string& stream) {
-  MutexLock lock(mutex_);
-  if (streams_.count(stream) == 0) return;  // another worker's
-  ready_.insert(stream);
-  wake_.notify_all();
+  {
+    MutexLock lock(mutex_);
+    if (streams_.count(stream) == 0) return;  // another worker's
+    ready_.insert(stream);
+  }
+  wake_.notify_all();  // behind the lock, which the worker takes first of all when it wakes up
 }
 
 void Worker::WaitForWork(absl::Time deadline) {
