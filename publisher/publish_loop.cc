@@ -26,9 +26,11 @@ constexpr absl::Duration kLongestWait = absl::Seconds(1);  // an overdue ack mak
 constexpr absl::Duration kLongestTlsWait = absl::Milliseconds(50);
 constexpr absl::Duration kGroupInterval = absl::Milliseconds(1);
 constexpr int kManyEvents = 100;
+constexpr int kFewEvents = 8;
 constexpr absl::Duration kGatherMany = absl::Milliseconds(1);
 constexpr absl::Duration kGatherInFlight = absl::Microseconds(500);
 constexpr absl::Duration kGatherFew = absl::Microseconds(20);
+constexpr absl::Duration kAckWait = absl::Milliseconds(10);
 constexpr absl::Duration kDrainTime = absl::Seconds(5);
 // A transaction takes its commit time a moment before its place in the WAL.
 constexpr absl::Duration kCommitSlack = absl::Seconds(1);
@@ -84,8 +86,7 @@ absl::Status PublishLoop::TakeAcks() {
   for (const StoredMessage& ack : acks_) {
     if (ack.last) parts_.ledger.Stored(ack.position, now_);
     last_commit_us_ = std::max(last_commit_us_, ack.commit_us);
-    parts_.metrics.publish_ack_duration.Observe(absl::ToDoubleSeconds(now_ - sent_at_.front()));
-    sent_at_.pop_front();
+    parts_.metrics.publish_ack_duration.Observe(static_cast<double>(ack.took_ns) / 1e9);
   }
   if (!acks_.empty()) {
     last_ack_us_ = absl::ToUnixMicros(absl::Now());
@@ -93,7 +94,8 @@ absl::Status PublishLoop::TakeAcks() {
   }
   if (!status.ok()) {
     parts_.metrics.CountPublishError(status);
-    parts_.metrics.published_failed.Increment(static_cast<double>(sent_at_.size()));
+    parts_.metrics.published_failed.Increment(
+        static_cast<double>(parts_.sink.in_flight_messages()));
   }
   return status;
 }
@@ -153,7 +155,6 @@ absl::Status PublishLoop::PublishReady() {
       parts_.metrics.CountPublishError(status);
       return status;
     }
-    sent_at_.push_back(now_);
   }
   return absl::OkStatus();
 }
@@ -273,10 +274,12 @@ void PublishLoop::ShowStatus() {
 // now.
 absl::Duration PublishLoop::GatherTime() const {
   if (events_in_transaction_ > kManyEvents) return kGatherMany;
-  if (parts_.sink.in_flight_messages() > 0)
-    return kGatherInFlight;  // what is read only joins the group
-  if (parts_.plan.holds_group()) return std::max(flush_due_ - now_, absl::ZeroDuration());
-  return events_in_transaction_ > 0 ? kGatherFew : absl::ZeroDuration();
+  const bool in_flight = parts_.sink.in_flight_messages() > 0;
+  if (parts_.plan.holds_group()) {  // what is read only joins it
+    return in_flight ? kGatherInFlight : std::max(flush_due_ - now_, absl::ZeroDuration());
+  }
+  if (events_in_transaction_ == 0) return absl::ZeroDuration();
+  return in_flight && events_in_transaction_ > kFewEvents ? kGatherInFlight : kGatherFew;
 }
 
 void PublishLoop::Wait() {
@@ -289,7 +292,13 @@ void PublishLoop::Wait() {
       std::min({now_ + (parts_.source.uses_tls() ? kLongestTlsWait : kLongestWait), report_due_,
                 heartbeat_due_, parts_.ledger.NextDeadline(), parts_.refetcher.NextDue()});
   if (parts_.ledger.SafePosition(now_) > reported_) until = std::min(until, advance_due_);
-  std::array<pollfd, 5> fds = {{{parts_.sink.fd(), POLLIN, 0},
+  // Acks for which nothing waits are taken with what comes next: waking up costs more than an ack.
+  const bool progress_waits = now_ >= progress_due_ && idle_position_ > parts_.plan.previous();
+  const bool awaits_acks =
+      parts_.plan.holds_group() || !parts_.plan.ready().empty() || progress_waits;
+  if (!awaits_acks && parts_.sink.in_flight_messages() > 0)
+    until = std::min(until, now_ + kAckWait);
+  std::array<pollfd, 5> fds = {{{awaits_acks ? parts_.sink.fd() : -1, POLLIN, 0},
                                 {parts_.stop.fd(), POLLIN, 0},
                                 {parts_.applied.fd(), POLLIN, 0},
                                 {parts_.refetcher.fd(), POLLIN, 0},

@@ -17,7 +17,6 @@
 #define PMOVES_PUBLISHER_PUBLISH_LOOP_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
@@ -113,7 +112,6 @@ class PublishLoop {
   absl::Time status_due_;
   absl::Time catalog_due_;
 
-  std::deque<absl::Time> sent_at_;  // of the messages in flight, oldest first
   std::vector<StoredMessage> acks_;
   uint64_t received_bytes_ = 0;  // not yet counted in the metrics
   uint64_t counted_transactions_ = 0;

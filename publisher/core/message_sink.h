@@ -25,6 +25,7 @@ struct StoredMessage {
   uint64_t sequence = 0;
   uint32_t changes = 0;
   int64_t commit_us = 0;
+  int64_t took_ns = 0;  // from Publish to its ack
 };
 
 class MessageSink {

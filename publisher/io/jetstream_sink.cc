@@ -54,6 +54,7 @@ absl::Status RefusalStatus(const std::string& stream, int64_t code, std::string_
 struct JetStreamSink::Ack {
   uint64_t number = 0;
   uint64_t sequence = 0;
+  int64_t arrived_ns = 0;
   absl::Status status;
 };
 
@@ -69,21 +70,25 @@ class JetStreamSink::AckQueue {
   // Delivery thread.
   void Deliver(natsMsg* message) {
     Ack ack = Parse(message);
-    MutexLock lock(mutex_);
-    if (acks_.size() >= limit_) return;  // forged: there cannot be more acks than messages
-    const bool wake = acks_.empty();
-    acks_.push_back(std::move(ack));
+    ack.arrived_ns = NowNs();
+    {
+      MutexLock lock(mutex_);
+      if (acks_.size() >= limit_) return;  // forged: there cannot be more acks than messages
+      acks_.push_back(std::move(ack));
+      if (std::exchange(signalled_, true)) return;
+    }
+    // Behind the lock, which the loop takes first of all when it wakes up.
     const uint64_t one = 1;
-    if (wake) PMOVES_CHECK(write(fd_, &one, sizeof one) == sizeof one);
+    PMOVES_CHECK(write(fd_, &one, sizeof one) == sizeof one);
   }
 
   // Publish loop. REQUIRES: *acks is empty.
   void Take(std::vector<Ack>* acks) {
     MutexLock lock(mutex_);
-    if (acks_.empty()) return;
     acks->swap(acks_);
     uint64_t count = 0;
-    PMOVES_CHECK(read(fd_, &count, sizeof count) == sizeof count);
+    // Nothing to read: the signal of acks that are taken already is still to come.
+    if (signalled_ && read(fd_, &count, sizeof count) == sizeof count) signalled_ = false;
   }
 
   int fd() const { return fd_; }
@@ -147,6 +152,7 @@ class JetStreamSink::AckQueue {
   simdjson::dom::parser parser_;  // delivery thread only
   Mutex mutex_;
   std::vector<Ack> acks_ ABSL_GUARDED_BY(mutex_);
+  bool signalled_ ABSL_GUARDED_BY(mutex_) = false;  // fd_ is readable, or is about to be
 };
 
 absl::StatusOr<std::unique_ptr<JetStreamSink>> JetStreamSink::Create(
@@ -249,6 +255,7 @@ void JetStreamSink::Accept(const Ack& ack) {
     return;
   }
   entry.acknowledged = true;
+  entry.stored.took_ns = ack.arrived_ns - entry.sent_ns;
 }
 
 void JetStreamSink::CheckOverdue() {
