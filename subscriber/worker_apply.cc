@@ -73,16 +73,21 @@ absl::Status Worker::CommitBatch() {
 }
 
 absl::Status Worker::ApplyPending(bool separating) {
-  RETURN_IF_ERROR(target_->Begin());
-  if (pending_.check_deferred) target_->CheckDeferred();
   pending_.settled.clear();
   pending_.superseded.clear();
+  const size_t changes = pending_.set.changes.size();
+  separating = separating || MeetsLetter(0, changes);
+  const bool plain = !separating && !pending_.check_deferred && pending_.letters.empty();
+  if (plain && !pending_.progress.empty()) {
+    ASSIGN_OR_RETURN(const bool done, target_->ApplyAtOnce(&pending_.set, CurrentProgress()));
+    if (done) return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(target_->Begin());
+  if (pending_.check_deferred) target_->CheckDeferred();
   // First, so that the changes of the batch meet them.
   RETURN_IF_ERROR(target_->AddDeadLetters(pending_.letters));
-  const size_t changes = pending_.set.changes.size();
-  RETURN_IF_ERROR(separating || MeetsLetter(0, changes)
-                      ? ApplySeparating(0, changes)
-                      : target_->Apply(&pending_.set, 0, changes));
+  RETURN_IF_ERROR(separating ? ApplySeparating(0, changes)
+                             : target_->Apply(&pending_.set, 0, changes));
   if (!pending_.progress.empty()) RETURN_IF_ERROR(AdvanceSources());
   absl::Status status = target_->Commit();
   if (RefusedAtCommit(status)) pending_.check_deferred = true;

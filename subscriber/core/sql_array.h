@@ -1,5 +1,6 @@
-// Arrays in statements. ArrayOf: items as the text of an array, for prepared statements that take
-// one array per column. TextArray: an expression, to be read in a statement that is prepared.
+// Arrays in statements. ArrayBody: items as the text of an array, for parameters. ArrayOf: the same
+// as a literal, for EXECUTE of statements that take one array per column. TextArray: an expression,
+// to be read in a statement that is prepared.
 //
 // In the flow:  pg_target, status_writer, central_writes; rule_sql, pick_sql -> here
 // Thread: any. Pure.
@@ -27,14 +28,19 @@ inline std::string ArrayElement(std::string_view text) {
   return quoted;
 }
 
-// A literal '{...}' of what `write` makes of each item: read by the server once, while ARRAY[...]
-// would be planned.
+// {...} of what `write` makes of each item.
 template <typename Item, typename Write>
-std::string ArrayOf(const std::vector<Item>& items, const Write& write) {
+std::string ArrayBody(const std::vector<Item>& items, const Write& write) {
   std::vector<std::string> written;
   written.reserve(items.size());
   for (const Item& item : items) written.push_back(write(item));
-  return SqlLiteral(absl::StrFormat("{%s}", absl::StrJoin(written, ",")));
+  return absl::StrFormat("{%s}", absl::StrJoin(written, ","));
+}
+
+// A literal '{...}': read by the server once, while ARRAY[...] would be planned.
+template <typename Item, typename Write>
+std::string ArrayOf(const std::vector<Item>& items, const Write& write) {
+  return SqlLiteral(ArrayBody(items, write));
 }
 
 // ARRAY['a', 'b']::text[]

@@ -62,10 +62,17 @@ absl::Status SetReplicationRole(PgConnection& connection, const SubscriberConfig
 }
 
 absl::Status PgTarget::Begin() {
+  ForgetTransaction();
+  connection_.Begin();
+  return absl::OkStatus();
+}
+
+void PgTarget::ForgetTransaction() {
   check_deferred_ = false;
   touched_dirty_ = false;
   lowest_.clear();
   conflicts_.clear();
+  sent_.clear();
   facts_.clear();
   new_writers_.clear();
   locks_.clear();
@@ -73,8 +80,6 @@ absl::Status PgTarget::Begin() {
   dirty_stages_.clear();
   for (const std::string& name : orphans_) (void)connection_.Execute("DEALLOCATE " + name);
   orphans_.clear();
-  connection_.Begin();
-  return absl::OkStatus();
 }
 
 absl::Status PgTarget::Commit() {

@@ -7,11 +7,13 @@
 // prepared statements in libpq's pipeline mode (one round trip for all). Both run the same SQL
 // (merge_sql). A big group of inserts is first tried as a COPY into the table itself: if no key is
 // there that is all there is to merge, and if one is, the COPY fails as a whole, is rolled back to
-// a savepoint, and the stage decides.
+// a savepoint, and the stage decides. A batch that is small as a whole goes from BEGIN to COMMIT in
+// one pipeline, on what earlier transactions found out; its last statement before COMMIT fails if
+// that no longer holds, and then the batch takes the other way.
 //
 // Invariant: rows, tombstones, dead letters and positions commit together or not at all (promise
-// S1). Commit is only reached when every position row was exactly where the caller thought it was:
-// a zombie worker is fenced by that even without its lock.
+// S1). COMMIT is only carried out when every position row was exactly where the caller thought it
+// was: a zombie worker is fenced by that even without its lock.
 //
 // Errors: statuses carry SQLSTATEs; ReactionTo says what follows. kAborted "fenced": somebody else
 // moved the position.
@@ -75,6 +77,12 @@ bool IsTooLate(const absl::Status& status);
 class PgTarget {
  public:
   explicit PgTarget(PgConnection& connection) : connection_(connection) {}
+
+  // All changes, the positions and the commit in one round trip; no Begin before it, no Commit
+  // after it. False: nothing is written, since that needs more round trips or since a row, the
+  // commit or what is known here stands in the way; the other way then says what. Errors: of the
+  // connection or passing ones, kUnknown when the transaction may have been committed.
+  absl::StatusOr<bool> ApplyAtOnce(ChangeSet* set, const std::vector<SourceProgress>& sources);
 
   absl::Status Begin();
   // Applies changes [begin, end): all or an error (the transaction is then aborted, unless a
@@ -154,18 +162,36 @@ class PgTarget {
     std::string versions;
   };
   Lowest LowestApplied() const;
+  void ForgetTransaction();
   absl::Status PrepareFacts();
+  std::map<uint32_t, Wanted> WantedLocks(const ChangeSet& set, size_t begin, size_t end) const;
   absl::Status LockTables(const ChangeSet& set, size_t begin, size_t end);
   absl::Status RunStep(const ChangeSet& set, const MergeStep& step);
   absl::Status RunStaged(const ChangeSet& set, const EffectGroup& group);
   absl::Status RunRows(const ChangeSet& set, const std::vector<const EffectGroup*>& groups);
   // A statement in the pipeline.
   struct Sent {
-    const Effect* effect;
-    bool log;  // it logs conflicts, the one behind it merges
+    const Effect* effect = nullptr;  // null: its rows tell nothing
+    bool log = false;                // it logs conflicts, the one behind it merges
   };
+  absl::Status PrepareRows(const std::vector<const EffectGroup*>& groups);
+  // Those that begin with Send go into the pipeline and note in sent_ that they did.
+  absl::Status SendRows(const ChangeSet& set, const EffectGroup& group, const Effect& effect);
   absl::Status SendRow(const ChangeSet& set, const Effect& effect, StatementKind kind);
-  absl::Status ReadPipeline(const std::vector<Sent>& sent, std::vector<const Effect*>* untouched);
+  absl::Status SendCommand(const std::string& sql);
+  // With the parameters in binder_.
+  absl::Status SendPrepared(const std::string& name, Sent sent);
+  // Ends the pipeline; the first error of what was sent.
+  absl::Status ReadPipeline(std::vector<const Effect*>* untouched);
+  // Does the batch need no answer before its commit?
+  bool FitsAtOnce(const ChangeSet& set, const std::map<uint32_t, Wanted>& wanted) const;
+  absl::Status SendAtOnce(const ChangeSet& set, const std::vector<MergeStep>& steps,
+                          const std::map<uint32_t, Wanted>& wanted,
+                          const std::vector<SourceProgress>& sources);
+  absl::Status PrepareAdvanceOne();
+  // Advance, and what was taken for known of the tables, as statements that fail.
+  absl::Status SendPositions(const ChangeSet& set, const std::vector<SourceProgress>& sources);
+  absl::Status SendAdvanceOne(const ChangeSet& set, const SourceProgress& source);
   absl::Status RunMove(const ChangeSet& set, const Effect& effect);
   absl::Status RunTruncate(const Effect& effect);
   // NeedsWholeRow() when the row that a partial update needs is not there, or is another source's.
@@ -223,6 +249,7 @@ class PgTarget {
   ConflictCounts conflicts_;
   bool check_deferred_ = false;
   std::map<uint32_t, Facts> facts_;  // by table oid, of this transaction
+  std::map<uint32_t, Facts> known_;  // as some transaction found them: they may have changed since
   // (table oid, source) in pmoves_sync.table_source; those of this transaction apart.
   std::set<std::pair<uint32_t, std::string>> writers_;
   std::set<std::pair<uint32_t, std::string>> new_writers_;
@@ -231,6 +258,7 @@ class PgTarget {
   std::map<const TargetTable*, Hlc> lowest_;  // version applied in this transaction
   std::map<std::string, Hlc> horizons_;       // by schema.table
   RowBinder binder_;
+  std::vector<Sent> sent_;  // what is in the pipeline
   std::string copy_buffer_;
   int next_name_ = 0;
   int64_t hidden_ = 0;

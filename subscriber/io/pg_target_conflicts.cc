@@ -39,10 +39,8 @@ absl::Status PgTarget::PrepareFacts() {
   return connection_.PrepareOnce("pmoves_facts", "text[]", kFacts);
 }
 
-// One lock per table, in the order of their oids so that two workers cannot wait for one another.
-// The first change of a source to a table takes it exclusively: whoever shares the lock can rely on
-// the list of the table's writers.
-absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end) {
+std::map<uint32_t, PgTarget::Wanted> PgTarget::WantedLocks(const ChangeSet& set, size_t begin,
+                                                           size_t end) const {
   std::map<uint32_t, Wanted> wanted;
   const Change* last = nullptr;
   for (size_t i = begin; i < end; ++i) {
@@ -54,19 +52,29 @@ absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end
     Wanted& want = wanted[change.table->oid];
     want.table = change.table;
     want.exclusive = want.exclusive || NeedsExclusive(change);
-    if (writers_.count({change.table->oid, *change.source}) == 0 &&
-        new_writers_.insert({change.table->oid, *change.source}).second) {
+    const std::pair writer(change.table->oid, *change.source);
+    if (writers_.count(writer) + new_writers_.count(writer) == 0) {
       want.exclusive = true;
       want.new_writers.insert(*change.source);
     }
   }
+  return wanted;
+}
+
+// One lock per table, in the order of their oids so that two workers cannot wait for one another.
+// The first change of a source to a table takes it exclusively: whoever shares the lock can rely on
+// the list of the table's writers.
+absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end) {
+  const std::map<uint32_t, Wanted> wanted = WantedLocks(set, begin, end);
   std::string sql;
   std::vector<std::string> writers;
   std::vector<std::string> relations;
   for (const auto& [oid, want] : wanted) {
     const std::string relation = SqlLiteral(want.table->Name());
-    for (const std::string& source : want.new_writers)
+    for (const std::string& source : want.new_writers) {
       writers.push_back(absl::StrFormat("(%s, %s)", relation, SqlLiteral(source)));
+      new_writers_.emplace(oid, source);
+    }
     relations.push_back(want.table->Name());
     auto held = locks_.find(oid);
     if (held != locks_.end() && (held->second || !want.exclusive)) continue;
@@ -86,7 +94,7 @@ absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end
   ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(sql));
   int row = 0;
   for (const auto& [oid, want] : wanted) {
-    facts_[oid] = {rows.Bool(row, 0), rows.Bool(row, 1)};
+    known_[oid] = facts_[oid] = {rows.Bool(row, 0), rows.Bool(row, 1)};
     ++row;
   }
   return absl::OkStatus();

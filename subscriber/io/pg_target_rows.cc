@@ -155,33 +155,28 @@ absl::Status PgTarget::CopyEffects(const ChangeSet& set, const EffectGroup& grou
                                                           : connection_.ErrorOf(result.get());
 }
 
-absl::Status PgTarget::RunRows(const ChangeSet& set,
-                               const std::vector<const EffectGroup*>& groups) {
-  // Prepared before the pipeline starts: preparing waits for its answer.
+absl::Status PgTarget::PrepareRows(const std::vector<const EffectGroup*>& groups) {
   for (const EffectGroup* group : groups) {
     RETURN_IF_ERROR(Prepare(RowKind(*group), *group->table, group->shape).status());
     if (LogsConflicts(*group))
       RETURN_IF_ERROR(Prepare(LogKind(*group, false), *group->table, group->shape).status());
   }
-  std::vector<Sent> sent;
+  return absl::OkStatus();
+}
+
+absl::Status PgTarget::RunRows(const ChangeSet& set,
+                               const std::vector<const EffectGroup*>& groups) {
+  // Prepared before the pipeline starts: preparing waits for its answer.
+  RETURN_IF_ERROR(PrepareRows(groups));
   std::vector<const Effect*> untouched;
   for (const EffectGroup* group : groups) {
-    const bool logs = LogsConflicts(*group);
     for (const Effect& effect : group->effects) {
-      if (sent.empty()) PMOVES_CHECK(PQenterPipelineMode(connection_.raw()) == 1);
-      if (logs) {
-        RETURN_IF_ERROR(SendRow(set, effect, LogKind(*group, false)));
-        sent.push_back({&effect, true});
-      }
-      RETURN_IF_ERROR(SendRow(set, effect, RowKind(*group)));
-      sent.push_back({&effect, false});
-      if (sent.size() >= kPipelineRows) {
-        RETURN_IF_ERROR(ReadPipeline(sent, &untouched));
-        sent.clear();
-      }
+      if (sent_.empty()) PMOVES_CHECK(PQenterPipelineMode(connection_.raw()) == 1);
+      RETURN_IF_ERROR(SendRows(set, *group, effect));
+      if (sent_.size() >= kPipelineRows) RETURN_IF_ERROR(ReadPipeline(&untouched));
     }
   }
-  if (!sent.empty()) RETURN_IF_ERROR(ReadPipeline(sent, &untouched));
+  if (!sent_.empty()) RETURN_IF_ERROR(ReadPipeline(&untouched));
   for (const Effect* effect : untouched) {
     if (effect->kind == ChangeKind::kPartial) {
       RETURN_IF_ERROR(RequireHidden(set, *effect));
@@ -192,32 +187,58 @@ absl::Status PgTarget::RunRows(const ChangeSet& set,
   return absl::OkStatus();
 }
 
+absl::Status PgTarget::SendRows(const ChangeSet& set, const EffectGroup& group,
+                                const Effect& effect) {
+  if (LogsConflicts(group)) RETURN_IF_ERROR(SendRow(set, effect, LogKind(group, false)));
+  return SendRow(set, effect, RowKind(group));
+}
+
 absl::Status PgTarget::SendRow(const ChangeSet& set, const Effect& effect, StatementKind kind) {
-  const std::string& name = prepared_.at({effect.change->table, kind, effect.shape->id});
   binder_.Clear();
   binder_.AddRow(set, *effect.shape, effect.first_value);
   binder_.AddVersion(*effect.change);
+  const bool log = kind == StatementKind::kLogInsert || kind == StatementKind::kLogUpdate ||
+                   kind == StatementKind::kLogDelete;
+  return SendPrepared(prepared_.at({effect.change->table, kind, effect.shape->id}), {&effect, log});
+}
+
+absl::Status PgTarget::SendPrepared(const std::string& name, Sent sent) {
   if (PQsendQueryPrepared(connection_.raw(), name.c_str(), binder_.size(), binder_.Pointers(),
                           nullptr, nullptr, 0) != 1) {
     return connection_.ErrorOf(nullptr);
   }
+  sent_.push_back(sent);
   return absl::OkStatus();
 }
 
-absl::Status PgTarget::ReadPipeline(const std::vector<Sent>& sent,
-                                    std::vector<const Effect*>* untouched) {
+absl::Status PgTarget::SendCommand(const std::string& sql) {
+  if (PQsendQueryParams(connection_.raw(), sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) !=
+      1) {
+    return connection_.ErrorOf(nullptr);
+  }
+  sent_.emplace_back();
+  return absl::OkStatus();
+}
+
+absl::Status PgTarget::ReadPipeline(std::vector<const Effect*>* untouched) {
+  const std::vector<Sent> sent = std::exchange(sent_, {});
   if (PQpipelineSync(connection_.raw()) != 1) return connection_.ErrorOf(nullptr);
   absl::Status first_error;
   for (const auto& [effect, log] : sent) {
     PgResultPtr result(PQgetResult(connection_.raw()));
     const ExecStatusType status = PQresultStatus(result.get());
-    if (status == PGRES_TUPLES_OK && log) {
-      CountConflicts(*effect->change->table, PgRows(std::move(result)));
-    } else if (status == PGRES_COMMAND_OK && !log) {
-      if (PgRows(std::move(result)).affected() == 0) untouched->push_back(effect);
-    } else if (first_error.ok()) {
+    const bool done = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+    if (!done && first_error.ok()) {
       first_error = connection_.ErrorOf(result.get());
       if (!connection_.IsOpen()) return first_error;
+    }
+    if (done && effect != nullptr) {
+      const PgRows rows(std::move(result));
+      if (log) {
+        CountConflicts(*effect->change->table, rows);
+      } else if (rows.affected() == 0) {
+        untouched->push_back(effect);
+      }
     }
     while (PgResultPtr rest{PQgetResult(connection_.raw())}) {
     }

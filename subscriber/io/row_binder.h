@@ -25,9 +25,10 @@ class RowBinder {
     text_.append(text);
     text_.push_back('\0');
   }
+  void AddNull() { offsets_.push_back(-1); }
   void AddValue(const ChangeSet& set, const Value& value) {
     if (value.is_null) {
-      offsets_.push_back(-1);
+      AddNull();
     } else {
       Add(set.Text(value));
     }

@@ -114,26 +114,20 @@ class CentreTest : public TargetTest {
   // In the transaction that is open; positions are moved last.
   absl::Status ApplyOpen(const std::vector<Sent>& batch) {
     ChangeSet set;
-    std::map<std::string, SourceProgress> progress;
-    for (const Sent& sent : batch) {
-      RETURN_IF_ERROR(Decode(sent, &set));
-      SourceProgress& moved = progress[sent.source];
-      moved.source = sent.source;
-      moved.hlc = set.changes.back().hlc;
-    }
+    ASSIGN_OR_RETURN(const std::vector<SourceProgress> progress, Decode(batch, &set));
     RETURN_IF_ERROR(target_->Apply(&set, 0, set.changes.size()));
     if (between_) between_();
-    std::vector<SourceProgress> all;
-    for (auto& [source, moved] : progress) {
-      const uint64_t position = positions_[source];
-      if (position == 0) Claim(source);
-      moved.old_position = Lsn{position};
-      moved.position = Lsn{position + 1};
-      all.push_back(moved);
-    }
-    RETURN_IF_ERROR(target_->Advance(all));
-    for (const SourceProgress& moved : all) positions_[moved.source] = moved.position.value;
+    RETURN_IF_ERROR(target_->Advance(progress));
+    Moved(progress);
     return absl::OkStatus();
+  }
+  // In one round trip; false: nothing is written.
+  absl::StatusOr<bool> ApplyAtOnce(const std::vector<Sent>& batch) {
+    ChangeSet set;
+    ASSIGN_OR_RETURN(const std::vector<SourceProgress> progress, Decode(batch, &set));
+    ASSIGN_OR_RETURN(const bool done, target_->ApplyAtOnce(&set, progress));
+    if (done) Moved(progress);
+    return done;
   }
 
   // A worker owns the source, which may not have sent anything yet.
@@ -157,6 +151,26 @@ class CentreTest : public TargetTest {
   std::function<void()> between_;  // runs when rows are merged and positions are not yet moved
 
  private:
+  absl::StatusOr<std::vector<SourceProgress>> Decode(const std::vector<Sent>& batch,
+                                                     ChangeSet* set) {
+    std::map<std::string, SourceProgress> progress;
+    for (const Sent& sent : batch) {
+      RETURN_IF_ERROR(Decode(sent, set));
+      SourceProgress& moved = progress[sent.source];
+      moved.source = sent.source;
+      moved.hlc = set->changes.back().hlc;
+      const uint64_t position = positions_[sent.source];
+      if (position == 0) Claim(sent.source);
+      moved.old_position = Lsn{position};
+      moved.position = Lsn{position + 1};
+    }
+    std::vector<SourceProgress> all;
+    for (const auto& [source, moved] : progress) all.push_back(moved);
+    return all;
+  }
+  void Moved(const std::vector<SourceProgress>& progress) {
+    for (const SourceProgress& moved : progress) positions_[moved.source] = moved.position.value;
+  }
   absl::Status Decode(const Sent& sent, ChangeSet* set) {
     set->messages.push_back(std::make_unique<ReceivedMessage>());
     ReceivedMessage& message = *set->messages.back();

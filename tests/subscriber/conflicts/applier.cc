@@ -132,8 +132,15 @@ absl::Status Applier::ApplyAndCommit(const RuleCase& rule, const std::vector<Del
     progress.clear();
     RETURN_IF_ERROR(Fill(rule, batch, before, &progress));
   }
-  RETURN_IF_ERROR(ApplySet(progress, fault == Fault::kPieces, cut));
-  RETURN_IF_ERROR(target_->Commit());
+  bool done = false;
+  if (fault != Fault::kPieces && ++offers_ % 4 != 0) {
+    ASSIGN_OR_RETURN(done, target_->ApplyAtOnce(&set_, progress));
+    if (done) ++at_once_;
+  }
+  if (!done) {
+    RETURN_IF_ERROR(ApplySet(progress, fault == Fault::kPieces, cut));
+    RETURN_IF_ERROR(target_->Commit());
+  }
   for (const SourceProgress& moved : progress) {
     const auto found = std::find(Sources().begin(), Sources().end(), moved.source);
     positions_[static_cast<size_t>(found - Sources().begin())] = moved.position;
@@ -222,6 +229,8 @@ absl::Status Applier::ExpectFenced(const RuleCase& rule, const std::vector<Deliv
                                    const std::vector<Lsn>& before) {
   std::vector<SourceProgress> progress;
   RETURN_IF_ERROR(Fill(rule, batch, before, &progress));
+  ASSIGN_OR_RETURN(const bool done, target_->ApplyAtOnce(&set_, progress));
+  if (done) return absl::InternalError("a zombie was not fenced");
   const absl::Status status = ApplySet(progress, false, 0);
   target_->Rollback();
   if (status.code() == absl::StatusCode::kAborted) return absl::OkStatus();

@@ -53,6 +53,8 @@ class Applier {
   // Fault::kPieces cuts.
   absl::Status Offer(const RuleCase& rule, const std::vector<Delivery>& batch, size_t cut,
                      Fault fault);
+  // Batches that went to the database in one round trip.
+  int64_t at_once() const { return at_once_; }
   // Begins anew with what the position rows say.
   absl::Status ReadPositions();
 
@@ -80,6 +82,8 @@ class Applier {
   proto::BodyReader reader_;
   proto::BodyWriter writer_;
   ChangeSet set_;
+  int64_t offers_ = 0;  // most of them go the shortest way that they can
+  int64_t at_once_ = 0;
   std::vector<Lsn> positions_;  // by source, as the worker remembers them
 };
 

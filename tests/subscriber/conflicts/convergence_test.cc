@@ -30,8 +30,11 @@ TEST_P(ConvergenceTest, EveryOrderEndsInTheRowsOfTheModel) {
   static const Effort effort = EffortFromEnvironment();
   SCOPED_TRACE("PMOVES_TEST_SEED=" + std::to_string(effort.seed));
   ASSERT_NE(centre_, nullptr);
+  const int64_t at_once = centre_->worker().at_once();
   ASSERT_OK_AND_ASSIGN(const std::string divergence, FindDivergence(*centre_, GetParam(), effort));
   EXPECT_TRUE(divergence.empty()) << "\n" << divergence;
+  // Either way of a small batch was gone.
+  EXPECT_EQ(centre_->worker().at_once() > at_once, !UsesRegisters(GetParam().policy));
 }
 
 INSTANTIATE_TEST_SUITE_P(Rules, ConvergenceTest, ::testing::ValuesIn(AllRuleCases()),
