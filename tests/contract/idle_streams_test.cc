@@ -90,7 +90,8 @@ TEST_F(IdleStreamsTest, AThousandIdleStreamsCostAlmostNothing) {
       return !messages.empty() && messages.back().stream == stream;
     }));
   }
-  EXPECT_GE(ready, kStreams / 100);
+  // A message can be taken before its stream was announced.
+  EXPECT_TRUE(Eventually([&] { return ready >= kStreams / 100; }));
 }
 
 }  // namespace
