@@ -24,6 +24,10 @@
 
 namespace pmoves {
 
+inline const std::string kA = "jetson-01";
+inline const std::string kB = "jetson-02";
+inline const std::string kC = "jetson-03";
+
 // One message of a source, one transaction.
 struct Sent {
   std::string source;

@@ -15,10 +15,6 @@
 
 namespace pmoves {
 
-inline const std::string kA = "jetson-01";
-inline const std::string kB = "jetson-02";
-inline const std::string kC = "jetson-03";
-
 class CollectingTest : public CentreTest {
  protected:
   void SetUp() override {

@@ -15,9 +15,6 @@
 namespace pmoves {
 namespace {
 
-const std::string kA = "jetson-01";
-const std::string kB = "jetson-02";
-
 class CentralWritesTest : public CentreTest {
  protected:
   void SetUp() override {

@@ -16,8 +16,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kA = "jetson-01";
-const std::string kB = "jetson-02";
 constexpr char kKeyMissing[] =
     "ALTER TABLE \"public\".\"jobs\" DROP CONSTRAINT \"jobs_pkey\", ADD PRIMARY KEY (_source, "
     "\"id\")";

@@ -14,9 +14,6 @@
 
 namespace pmoves {
 
-inline const std::string kA = "jetson-01";
-inline const std::string kB = "jetson-02";
-
 inline TablePolicy RowRule(RuleKind kind, std::vector<std::string> priority = {}) {
   TablePolicy policy;
   policy.row.kind = kind;

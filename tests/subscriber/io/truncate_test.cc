@@ -10,10 +10,6 @@
 namespace pmoves {
 namespace {
 
-const std::string kA = "jetson-01";
-const std::string kB = "jetson-02";
-const std::string kC = "jetson-03";
-
 class TruncateTest : public CentreTest {
  protected:
   void Policy(TruncatePolicy truncate) {
