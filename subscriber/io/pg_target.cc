@@ -13,13 +13,6 @@
 #include "subscriber/io/central_schema.h"
 
 namespace pmoves {
-namespace {
-
-// Up to so many rows of a group, one prepared statement per row in a pipeline is cheaper than COPY
-// and a merge (tests/bench).
-constexpr size_t kRowPathLimit = 40;
-
-}  // namespace
 
 PgOptions TargetSessionOptions(const SubscriberConfig& config,
                                const std::string& application_name) {

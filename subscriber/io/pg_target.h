@@ -141,6 +141,10 @@ class PgTarget {
   };
   using StatementKey = std::tuple<const TargetTable*, StatementKind, int>;  // and the shape's id
 
+  // Up to so many rows of a group, one prepared statement per row in a pipeline is cheaper than
+  // COPY and a merge (tests/bench).
+  static constexpr size_t kRowPathLimit = 40;
+
   // What is wanted of a table's lock.
   struct Wanted {
     const TargetTable* table = nullptr;
@@ -156,14 +160,15 @@ class PgTarget {
   void NoteVersions(const ChangeSet& set, size_t begin, size_t end);
   // Why Advance did not move every source.
   absl::Status WhyNotAdvanced();
-  // lowest_ as two arrays of SQL.
+  // lowest_ as the text of two arrays.
   struct Lowest {
     std::string relations;
     std::string versions;
   };
   Lowest LowestApplied() const;
   void ForgetTransaction();
-  absl::Status PrepareFacts();
+  // The locks of tables, and what is asked under them.
+  absl::Status PrepareLocks();
   std::map<uint32_t, Wanted> WantedLocks(const ChangeSet& set, size_t begin, size_t end) const;
   absl::Status LockTables(const ChangeSet& set, size_t begin, size_t end);
   absl::Status RunStep(const ChangeSet& set, const MergeStep& step);
@@ -176,7 +181,8 @@ class PgTarget {
   };
   absl::Status PrepareRows(const std::vector<const EffectGroup*>& groups);
   // Those that begin with Send go into the pipeline and note in sent_ that they did.
-  absl::Status SendRows(const ChangeSet& set, const EffectGroup& group, const Effect& effect);
+  // An effect is logged, if its group is, and merged.
+  absl::Status SendEffect(const ChangeSet& set, const EffectGroup& group, const Effect& effect);
   absl::Status SendRow(const ChangeSet& set, const Effect& effect, StatementKind kind);
   absl::Status SendCommand(const std::string& sql);
   // With the parameters in binder_.

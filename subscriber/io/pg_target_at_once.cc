@@ -13,14 +13,9 @@
 #include "subscriber/io/pg_target.h"
 
 namespace pmoves {
-namespace {
-
-constexpr size_t kMostChanges = 40;
-
-}  // namespace
 
 bool PgTarget::FitsAtOnce(const ChangeSet& set, const std::map<uint32_t, Wanted>& wanted) const {
-  if (set.changes.size() > kMostChanges) return false;
+  if (set.changes.size() > kRowPathLimit) return false;
   for (const Change& change : set.changes) {
     const bool whole = change.kind == ChangeKind::kWhole || change.kind == ChangeKind::kDelete;
     if (!whole || UsesRegisters(change.table->policy)) return false;
@@ -46,7 +41,7 @@ absl::StatusOr<bool> PgTarget::ApplyAtOnce(ChangeSet* set,
     for (const EffectGroup& group : step) groups.push_back(&group);
   }
   RETURN_IF_ERROR(PrepareRows(groups));
-  RETURN_IF_ERROR(PrepareFacts());
+  RETURN_IF_ERROR(PrepareLocks());
   RETURN_IF_ERROR(PrepareAdvanceOne());
 
   PMOVES_CHECK(PQenterPipelineMode(connection_.raw()) == 1);
@@ -73,7 +68,7 @@ absl::Status PgTarget::SendAtOnce(const ChangeSet& set, const std::vector<MergeS
                                   const std::map<uint32_t, Wanted>& wanted,
                                   const std::vector<SourceProgress>& sources) {
   RETURN_IF_ERROR(SendCommand("BEGIN"));
-  for (const auto& [oid, want] : wanted) {  // in the order of LockTables
+  for (const auto& [oid, want] : wanted) {
     binder_.Clear();
     binder_.Add(std::to_string(kTableLockClass));
     binder_.Add(std::to_string(static_cast<int32_t>(oid)));
@@ -81,7 +76,7 @@ absl::Status PgTarget::SendAtOnce(const ChangeSet& set, const std::vector<MergeS
   }
   for (const MergeStep& step : steps) {
     for (const EffectGroup& group : step) {
-      for (const Effect& effect : group.effects) RETURN_IF_ERROR(SendRows(set, group, effect));
+      for (const Effect& effect : group.effects) RETURN_IF_ERROR(SendEffect(set, group, effect));
     }
   }
   RETURN_IF_ERROR(SendPositions(set, sources));

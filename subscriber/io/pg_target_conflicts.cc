@@ -30,7 +30,7 @@ bool NeedsExclusive(const Change& change) {
 
 }  // namespace
 
-absl::Status PgTarget::PrepareFacts() {
+absl::Status PgTarget::PrepareLocks() {
   constexpr const char kTable[] = "integer, integer";
   RETURN_IF_ERROR(connection_.PrepareOnce("pmoves_lock", kTable,
                                           "SELECT pg_catalog.pg_advisory_xact_lock($1, $2)"));
@@ -39,6 +39,9 @@ absl::Status PgTarget::PrepareFacts() {
   return connection_.PrepareOnce("pmoves_facts", "text[]", kFacts);
 }
 
+// One lock per table, in the order of their oids so that two workers cannot wait for one another.
+// The first change of a source to a table takes it exclusively: whoever shares the lock can rely on
+// the list of the table's writers.
 std::map<uint32_t, PgTarget::Wanted> PgTarget::WantedLocks(const ChangeSet& set, size_t begin,
                                                            size_t end) const {
   std::map<uint32_t, Wanted> wanted;
@@ -61,9 +64,6 @@ std::map<uint32_t, PgTarget::Wanted> PgTarget::WantedLocks(const ChangeSet& set,
   return wanted;
 }
 
-// One lock per table, in the order of their oids so that two workers cannot wait for one another.
-// The first change of a source to a table takes it exclusively: whoever shares the lock can rely on
-// the list of the table's writers.
 absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end) {
   const std::map<uint32_t, Wanted> wanted = WantedLocks(set, begin, end);
   std::string sql;
@@ -89,7 +89,7 @@ absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end
         "NOTHING; ",
         absl::StrJoin(writers, ", "));
   }
-  RETURN_IF_ERROR(PrepareFacts());
+  RETURN_IF_ERROR(PrepareLocks());
   sql += absl::StrFormat("EXECUTE pmoves_facts(%s)", TextArray(relations));
   ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(sql));
   int row = 0;

@@ -27,38 +27,46 @@ std::string BelowHorizon(const std::string& relations, const std::string& lowest
       relations, lowest);
 }
 
+// Moves one row or, with FROM, several. Of each: epoch, position, hlc, stream_created,
+// stream_sequence, origin, committed, transactions, changes.
+constexpr const char kMove[] =
+    "UPDATE pmoves_sync.source_position p SET epoch = %s, position = %s, hlc = GREATEST(p.hlc, "
+    "%s), stream_created = %s, stream_sequence = %s, origin = %s, last_commit_at = COALESCE(%s, "
+    "p.last_commit_at), applied_at = clock_timestamp(), transactions = p.transactions + %s, "
+    "changes = p.changes + %s";
+
 constexpr const char kAdvanceParameters[] =
     "text[], bigint[], pg_lsn[], bigint[], pg_lsn[], bigint[], text[], bigint[], text[], "
     "timestamptz[], bigint[], bigint[], text[], bigint[]";
 
 std::string AdvanceStatement() {
+  const std::string move =
+      absl::StrFormat(kMove, "s.epoch", "s.position", "s.hlc", "s.created", "s.sequence",
+                      "s.origin", "s.committed", "s.transactions", "s.changes");
   return absl::StrFormat(
-      "UPDATE pmoves_sync.source_position p SET epoch = s.epoch, position = s.position, hlc = "
-      "GREATEST(p.hlc, s.hlc), stream_created = s.created, stream_sequence = s.sequence, origin = "
-      "s.origin, last_commit_at = COALESCE(s.committed, p.last_commit_at), applied_at = "
-      "clock_timestamp(), transactions = p.transactions + s.transactions, changes = p.changes + "
-      "s.changes FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS s(source, "
-      "old_epoch, old_position, epoch, position, hlc, created, sequence, origin, committed, "
-      "transactions, changes) WHERE p.source = s.source AND p.epoch = s.old_epoch AND p.position "
-      "= s.old_position AND NOT EXISTS (%s)",
-      BelowHorizon("$13", "$14"));
+      "%s FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS s(source, old_epoch, "
+      "old_position, epoch, position, hlc, created, sequence, origin, committed, transactions, "
+      "changes) WHERE p.source = s.source AND p.epoch = s.old_epoch AND p.position = "
+      "s.old_position AND NOT EXISTS (%s)",
+      move, BelowHorizon("$13", "$14"));
 }
 
-// One source's, in scalars, which are read faster. An error (division by zero) unless it is where
-// it should be, the collector has forgotten nothing of the relations in $13 from the versions in
-// $14 on, and nobody else has ever written one of $15.
+// One source, in scalars, which are read faster. An error (division by zero) unless it is where it
+// should be, nothing is below the horizons, and nobody else has ever written a relation of $15.
 constexpr const char kAdvanceOneParameters[] =
     "text, bigint, pg_lsn, bigint, pg_lsn, bigint, text, bigint, text, timestamptz, bigint, "
     "bigint, text[], bigint[], text[]";
-constexpr const char kAdvanceOne[] =
-    "WITH moved AS (UPDATE pmoves_sync.source_position p SET epoch = $4, position = $5, hlc = "
-    "GREATEST(p.hlc, $6), stream_created = $7, stream_sequence = $8, origin = $9, last_commit_at = "
-    "COALESCE($10, p.last_commit_at), applied_at = clock_timestamp(), transactions = "
-    "p.transactions + $11, changes = p.changes + $12 WHERE p.source = $1 AND p.epoch = $2 AND "
-    "p.position = $3 AND NOT EXISTS (SELECT FROM pmoves_sync.collection c WHERE c.relation = ANY "
-    "($13) AND c.horizon > ($14)[array_position($13, c.relation)]) AND NOT EXISTS (SELECT FROM "
-    "pmoves_sync.table_source w WHERE w.relation = ANY ($15) AND w.source <> $1) RETURNING 1) "
-    "SELECT 1 / count(*) FROM moved";
+
+std::string AdvanceOneStatement() {
+  // As BelowHorizon, without making tables of the arrays.
+  return absl::StrFormat(
+      "WITH moved AS (%s WHERE p.source = $1 AND p.epoch = $2 AND p.position = $3 AND NOT EXISTS "
+      "(SELECT FROM pmoves_sync.collection c WHERE c.relation = ANY ($13) AND c.horizon > "
+      "($14)[array_position($13, c.relation)]) AND NOT EXISTS (SELECT FROM "
+      "pmoves_sync.table_source w WHERE w.relation = ANY ($15) AND w.source <> $1) RETURNING 1) "
+      "SELECT 1 / count(*) FROM moved",
+      absl::StrFormat(kMove, "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12"));
+}
 
 std::string ClocksStatement(const std::vector<SourceProgress>& sources) {
   std::vector<std::string> clocks;
@@ -108,15 +116,16 @@ absl::Status PgTarget::Advance(const std::vector<SourceProgress>& sources) {
   std::string clocks = ClocksStatement(sources);
   if (!clocks.empty()) clocks += "; ";
   ASSIGN_OR_RETURN(const PgRows updated,
-                   connection_.Execute(absl::StrFormat("%sEXECUTE pmoves_advance(%s, %s, %s)",
-                                                       clocks, ProgressArrays(sources),
-                                                       lowest.relations, lowest.versions)));
+                   connection_.Execute(absl::StrFormat(
+                       "%sEXECUTE pmoves_advance(%s, %s, %s)", clocks, ProgressArrays(sources),
+                       SqlLiteral(lowest.relations), SqlLiteral(lowest.versions))));
   return updated.affected() == static_cast<int64_t>(sources.size()) ? absl::OkStatus()
                                                                     : WhyNotAdvanced();
 }
 
 absl::Status PgTarget::PrepareAdvanceOne() {
-  return connection_.PrepareOnce("pmoves_advance_one", kAdvanceOneParameters, kAdvanceOne);
+  return connection_.PrepareOnce("pmoves_advance_one", kAdvanceOneParameters,
+                                 AdvanceOneStatement());
 }
 
 absl::Status PgTarget::SendPositions(const ChangeSet& set,
@@ -128,16 +137,12 @@ absl::Status PgTarget::SendPositions(const ChangeSet& set,
 }
 
 absl::Status PgTarget::SendAdvanceOne(const ChangeSet& set, const SourceProgress& source) {
-  std::map<std::string, Hlc> lowest;
   std::set<std::string> alone;
   for (const Change& change : set.changes) {
-    if (*change.source != source.source) continue;
-    const std::string name = change.table->Name();
-    Hlc& version = lowest.try_emplace(name, change.hlc).first->second;
-    version = std::min(version, change.hlc);
-    if (!facts_.at(change.table->oid).shared) alone.insert(name);
+    if (*change.source == source.source && !facts_.at(change.table->oid).shared)
+      alone.insert(change.table->Name());
   }
-  const std::vector<std::pair<std::string, Hlc>> tables(lowest.begin(), lowest.end());
+  const Lowest lowest = LowestApplied();
   binder_.Clear();
   binder_.Add(source.source);
   binder_.Add(std::to_string(source.old_epoch));
@@ -151,23 +156,28 @@ absl::Status PgTarget::SendAdvanceOne(const ChangeSet& set, const SourceProgress
   source.commit_us == 0 ? binder_.AddNull() : binder_.Add(FormatRfc3339(source.commit_us));
   binder_.Add(std::to_string(source.transactions));
   binder_.Add(std::to_string(source.changes));
-  binder_.Add(ArrayBody(tables, [](const auto& item) { return ArrayElement(item.first); }));
-  binder_.Add(
-      ArrayBody(tables, [](const auto& item) { return std::to_string(item.second.value); }));
+  binder_.Add(lowest.relations);
+  binder_.Add(lowest.versions);
   binder_.Add(ArrayBody(std::vector<std::string>(alone.begin(), alone.end()), ArrayElement));
   return SendPrepared("pmoves_advance_one", {});
 }
 
 PgTarget::Lowest PgTarget::LowestApplied() const {
-  const std::vector<std::pair<const TargetTable*, Hlc>> lowest(lowest_.begin(), lowest_.end());
-  return {ArrayOf(lowest, [](const auto& item) { return ArrayElement(item.first->Name()); }),
-          ArrayOf(lowest, [](const auto& item) { return std::to_string(item.second.value); })};
+  std::map<std::string, Hlc> by_name;  // a table that was altered meanwhile is there twice
+  for (const auto& [table, version] : lowest_) {
+    Hlc& lowest = by_name.try_emplace(table->Name(), version).first->second;
+    lowest = std::min(lowest, version);
+  }
+  const std::vector<std::pair<std::string, Hlc>> lowest(by_name.begin(), by_name.end());
+  return {ArrayBody(lowest, [](const auto& item) { return ArrayElement(item.first); }),
+          ArrayBody(lowest, [](const auto& item) { return std::to_string(item.second.value); })};
 }
 
 absl::Status PgTarget::WhyNotAdvanced() {
   const Lowest lowest = LowestApplied();
-  ASSIGN_OR_RETURN(const PgRows below,
-                   connection_.Execute(BelowHorizon(lowest.relations, lowest.versions)));
+  ASSIGN_OR_RETURN(
+      const PgRows below,
+      connection_.Execute(BelowHorizon(SqlLiteral(lowest.relations), SqlLiteral(lowest.versions))));
   for (int i = 0; i < below.size(); ++i) horizons_[below.String(i, 0)] = Hlc{below.Int(i, 1)};
   if (below.size() > 0) {
     absl::Status status = absl::AbortedError(absl::StrFormat(

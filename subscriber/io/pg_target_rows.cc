@@ -172,7 +172,7 @@ absl::Status PgTarget::RunRows(const ChangeSet& set,
   for (const EffectGroup* group : groups) {
     for (const Effect& effect : group->effects) {
       if (sent_.empty()) PMOVES_CHECK(PQenterPipelineMode(connection_.raw()) == 1);
-      RETURN_IF_ERROR(SendRows(set, *group, effect));
+      RETURN_IF_ERROR(SendEffect(set, *group, effect));
       if (sent_.size() >= kPipelineRows) RETURN_IF_ERROR(ReadPipeline(&untouched));
     }
   }
@@ -187,8 +187,8 @@ absl::Status PgTarget::RunRows(const ChangeSet& set,
   return absl::OkStatus();
 }
 
-absl::Status PgTarget::SendRows(const ChangeSet& set, const EffectGroup& group,
-                                const Effect& effect) {
+absl::Status PgTarget::SendEffect(const ChangeSet& set, const EffectGroup& group,
+                                  const Effect& effect) {
   if (LogsConflicts(group)) RETURN_IF_ERROR(SendRow(set, effect, LogKind(group, false)));
   return SendRow(set, effect, RowKind(group));
 }
