@@ -34,6 +34,7 @@ struct Sent {
   std::string operation;
   std::string rest;  // of the body
   int64_t hlc = 0;
+  std::string table = "jobs";
 };
 
 inline std::string JobText(int id, const std::string& status) {
@@ -180,11 +181,11 @@ class CentreTest : public TargetTest {
     ReceivedMessage& message = *set->messages.back();
     message.envelope.hlc = Hlc{sent.hlc};
     message.body = absl::StrFormat(
-        R"({"source":"%s","schema":"public","table":"jobs","operation":"%s","timestamp":"2026-11-22T09:25:41.029291Z"%s%s})",
-        sent.source, sent.operation, sent.rest.empty() ? "" : ",", sent.rest);
+        R"({"source":"%s","schema":"public","table":"%s","operation":"%s","timestamp":"2026-11-22T09:25:41.029291Z"%s%s})",
+        sent.source, sent.table, sent.operation, sent.rest.empty() ? "" : ",", sent.rest);
     proto::Body body;
     RETURN_IF_ERROR(reader_.Read(&message.body, &body));
-    ASSIGN_OR_RETURN(TargetTable* const table, catalog_->Find("public", "jobs"));
+    ASSIGN_OR_RETURN(TargetTable* const table, catalog_->Find("public", sent.table));
     auto name = names_.try_emplace(sent.source, sent.source).first;
     return decoder_.Append(body, message, &name->second, table, Lsn{}, set);
   }

@@ -110,8 +110,25 @@ TEST_F(AtOnceTest, WhatTheCollectorHasForgottenComesTooLate) {
   Execute("INSERT INTO pmoves_sync.collection (relation, horizon) VALUES ('public.jobs', 100)");
   ExpectLeftAlone({SendUpdate(kA, 99, 1, "late")});
   EXPECT_TRUE(IsTooLate(Apply({SendUpdate(kA, 99, 1, "late")})));
-  Execute("INSERT INTO pmoves_sync.collection (relation, horizon) VALUES ('public.aaa', 200)");
   EXPECT_TRUE(AtOnce({SendUpdate(kA, 100, 1, "in time")}));
+}
+
+// Old versions are nothing special in a table of which nothing was forgotten.
+TEST_F(AtOnceTest, AHorizonIsThatOfItsTable) {
+  Execute("CREATE TABLE archive (LIKE jobs INCLUDING ALL)");
+  config_.tables.push_back(config_.tables[0]);
+  config_.tables.back().table = "archive";
+  ASSERT_THAT(InitCentralSchema(*connection_, config_.tables), IsOk());
+  Configure(FirstPolicy());
+  auto archived = [](int64_t hlc, int id) {
+    Sent sent = SendInsert(kA, hlc, id, "old");
+    sent.table = "archive";
+    return sent;
+  };
+  ASSERT_THAT(Apply({archived(1, 1)}), IsOk());
+  Execute("INSERT INTO pmoves_sync.collection (relation, horizon) VALUES ('public.jobs', 100)");
+  EXPECT_TRUE(AtOnce({archived(2, 2), SendUpdate(kA, 100, 1, "in time")}));
+  ExpectLeftAlone({archived(101, 3), SendUpdate(kA, 99, 1, "late")});
 }
 
 TEST_F(AtOnceTest, ARowThatIsRefusedTakesTheBatchWithIt) {
