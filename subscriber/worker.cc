@@ -85,6 +85,22 @@ void Worker::WaitForWork(absl::Time deadline) {
   }
 }
 
+bool Worker::WaitForMore(absl::Time deadline) {
+  std::set<std::string> ready;
+  {
+    MutexLock lock(mutex_);
+    const auto until = absl::ToChronoTime(deadline);
+    do {
+      if (stopping() || !claims_.empty() || !releases_.empty() || absl::Now() >= deadline)
+        return false;
+      if (ready_.empty()) wake_.wait_until(mutex_, until);
+    } while (ready_.empty());
+    ready.swap(ready_);
+  }
+  MarkReady(ready);
+  return true;
+}
+
 void Worker::Run() {
   while (!stopping()) {
     if (!EnsureConnection().ok()) {
@@ -115,9 +131,18 @@ void Worker::Run() {
   while (!sources_.empty()) GiveUp(std::string(sources_.begin()->first));
 }
 
-// Gathers whole transactions, source by source in turn. True when there is something to commit.
+// True when there is something to commit.
 bool Worker::BuildBatch() {
   pending_.Clear();
+  const absl::Time deadline = absl::Now() + shared_.config.batch.max_wait;
+  while (!Gather() && !pending_.progress.empty() && WaitForMore(deadline)) {
+  }
+  return connection_ != nullptr && (!pending_.progress.empty() || !pending_.letters.empty());
+}
+
+// Adds whole transactions, source by source in turn. True when the batch must not wait for more.
+bool Worker::Gather() {
+  bool hurry = false;
   auto next = sources_.upper_bound(turn_);
   for (size_t visited = 0; visited < sources_.size(); ++visited) {
     if (next == sources_.end()) next = sources_.begin();
@@ -126,10 +151,7 @@ bool Worker::BuildBatch() {
     if (!owned.open) continue;
     PumpSource(owned);
     while (owned.open && owned.feed.HasNext()) {
-      const bool full =
-          static_cast<int64_t>(pending_.set.changes.size()) >= shared_.config.batch.max_rows ||
-          static_cast<int64_t>(pending_.set.bytes()) >= 2 * shared_.config.batch.max_bytes;
-      if (full) return true;
+      if (IsFull()) return true;
       turn_ = owned.source;
       if (absl::Status status = AddTransaction(owned, owned.feed.Next()); !status.ok()) {
         Block(owned, status, DisplayTable(body_.schema, body_.table));
@@ -137,14 +159,20 @@ bool Worker::BuildBatch() {
       }
       if (!owned.feed.HasNext()) PumpSource(owned);
     }
-    if (owned.open && owned.feed.Oversized() && pending_.progress.empty()) {
-      turn_ = owned.source;
-      if (absl::Status status = StreamOversized(owned); !status.ok()) HandleFailure(status);
-      if (connection_ == nullptr) return false;
-      pending_.Clear();
-    }
+    if (!owned.open || !owned.feed.Oversized()) continue;
+    hurry = true;
+    if (!pending_.progress.empty()) continue;  // it comes next
+    turn_ = owned.source;
+    if (absl::Status status = StreamOversized(owned); !status.ok()) HandleFailure(status);
+    if (connection_ == nullptr) return true;
+    pending_.Clear();
   }
-  return !pending_.progress.empty() || !pending_.letters.empty();
+  return hurry || IsFull();
+}
+
+bool Worker::IsFull() const {
+  return static_cast<int64_t>(pending_.set.changes.size()) >= shared_.config.batch.max_rows ||
+         static_cast<int64_t>(pending_.set.bytes()) >= 2 * shared_.config.batch.max_bytes;
 }
 
 // All of the transaction, or a status (then nothing of it is in the batch) because the source must

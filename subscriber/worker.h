@@ -123,12 +123,16 @@ class Worker {
   void Run();
   // Waits until there is something to do or `deadline`.
   void WaitForWork(absl::Time deadline);
+  // Waits until the reader has more of an owned stream; false at `deadline`, or when there is
+  // something else to do.
+  bool WaitForMore(absl::Time deadline);
   bool stopping() const { return stop_.load(); }
 
   // worker_sources.cc: owning and reading
   absl::Status EnsureConnection();
   void DropConnection(const absl::Status& why);
   void CarryOutRequests();
+  void MarkReady(const std::set<std::string>& streams);
   absl::Status TryClaim(const std::string& source);
   void GiveUp(const std::string& source);
   void OpenSources();
@@ -141,6 +145,8 @@ class Worker {
 
   // worker.cc: batches
   bool BuildBatch();
+  bool Gather();
+  bool IsFull() const;
   absl::Status AddTransaction(Owned& owned, FedTransaction transaction);
   // The table that body_ names, as the centre has it now.
   absl::StatusOr<TargetTable*> FindTable();

@@ -95,8 +95,12 @@ void Worker::CarryOutRequests() {
       LogLimited(LogLevel::kError, "source.claim_failed", MessageOf(status), {{"source", source}});
     }
   }
+  MarkReady(ready);
+}
+
+void Worker::MarkReady(const std::set<std::string>& streams) {
   for (auto& [name, owned] : sources_) {
-    if (ready.count(owned->stream) > 0) owned->ready = true;
+    if (streams.count(owned->stream) > 0) owned->ready = true;
   }
 }
 

@@ -56,6 +56,23 @@ def test_sync_enabled_false_means_standalone(new_pair):
     assert publisher.terminate() == 0
 
 
+def test_max_wait_gathers_one_batch_until_it_is_full(new_pair):
+    fleet = new_pair(NOTE, ["note"], subscriber={"batch": {"max_wait": "1m", "max_rows": 10}})
+    fleet.start()
+    publisher, subscriber = fleet.publisher, fleet.subscriber
+    wait_until(lambda: subscriber.metric("pmoves_sync_source_owned"), 20, "the source is owned", fleet.diagnose)
+    before = subscriber.metric("pmoves_sync_apply_batches_total")
+    for i in range(1, 10):
+        fleet.edge.db.execute("INSERT INTO note VALUES (%s, 'waits')", (i,))
+    wait_until(lambda: publisher.metric("pmoves_sync_source_changes_total") == 9, 20, "they are captured", fleet.diagnose)
+    with fleet.nats.client() as client:
+        wait_until(lambda: subscriber.metric("pmoves_sync_fetch_messages_total") == client.stream_state("SYNC_jetson-01")["last_seq"], 20,
+                   "they are fetched", fleet.diagnose)
+    fleet.edge.db.execute("INSERT INTO note VALUES (10, 'fills it')")
+    wait_until(lambda: fleet.centre.db.value("SELECT count(*) FROM note") == 10, 5, "a full batch is applied", fleet.diagnose)
+    assert subscriber.metric("pmoves_sync_apply_batches_total") == before + 1
+
+
 def test_integrated_says_so_and_exits_0(new_pair):
     fleet = new_pair(NOTE, ["note"], publisher={"mode": "integrated"})
     done = fleet.publisher.run_verb("run")
