@@ -17,10 +17,6 @@ std::string CompareVersions(const std::string& left, const char* op, const std::
       left, left, op, right, right);
 }
 
-const TargetColumn& WrittenColumn(const TargetTable& table, const Shape& shape, int written) {
-  return table.columns[static_cast<size_t>(shape.columns[static_cast<size_t>(written)])];
-}
-
 std::string KeyList(const TargetTable& table) {
   std::vector<std::string> names;
   for (int column : table.key)
@@ -31,7 +27,7 @@ std::string KeyList(const TargetTable& table) {
 
 bool NeedsOverriding(const TargetTable& table, const Shape& shape) {
   return std::any_of(shape.written.begin(), shape.written.end(), [&](int written) {
-    return WrittenColumn(table, shape, written).identity_always;
+    return table.WrittenColumn(shape, written).identity_always;
   });
 }
 
@@ -40,7 +36,7 @@ bool NeedsOverriding(const TargetTable& table, const Shape& shape) {
 std::string Assignments(const TargetTable& table, const Shape& shape, const std::string& from) {
   std::vector<std::string> sets;
   for (int written : shape.written) {
-    const TargetColumn& column = WrittenColumn(table, shape, written);
+    const TargetColumn& column = table.WrittenColumn(shape, written);
     if (column.identity_always) continue;
     sets.push_back(absl::StrFormat("%s = %s.%s", SqlIdentifier(column.name), from,
                                    SqlIdentifier(column.name)));
@@ -55,7 +51,7 @@ std::vector<std::string> WrittenNames(const TargetTable& table, const Shape& sha
                                       const std::string& prefix) {
   std::vector<std::string> names;
   for (int written : shape.written)
-    names.push_back(prefix + SqlIdentifier(WrittenColumn(table, shape, written).name));
+    names.push_back(prefix + SqlIdentifier(table.WrittenColumn(shape, written).name));
   for (const char* inline_column : {"_source", "_source_updated_at", "_sync_version"})
     names.push_back(prefix + inline_column);
   return names;
@@ -181,7 +177,7 @@ std::string ParameterRow(const TargetTable& table, const Shape& shape,
                          std::vector<uint32_t>* types) {
   std::vector<std::string> items;
   for (int written : shape.written) {
-    const TargetColumn& column = WrittenColumn(table, shape, written);
+    const TargetColumn& column = table.WrittenColumn(shape, written);
     types->push_back(column.type_oid);
     items.push_back(absl::StrFormat("$%d AS %s", types->size(), SqlIdentifier(column.name)));
   }
@@ -198,7 +194,7 @@ std::string StageRow(const TargetTable& table, const Shape& shape, const std::st
   std::vector<std::string> items;
   for (size_t i = 0; i < shape.written.size(); ++i) {
     items.push_back(absl::StrFormat(
-        "c%d AS %s", i, SqlIdentifier(WrittenColumn(table, shape, shape.written[i]).name)));
+        "c%d AS %s", i, SqlIdentifier(table.WrittenColumn(shape, shape.written[i]).name)));
   }
   return absl::StrFormat(
       "(SELECT %s, _source, _source_updated_at, _sync_version FROM pg_temp.%s) s",
@@ -231,7 +227,7 @@ std::string CreateStage(const TargetTable& table, const Shape& shape, const std:
   std::vector<std::string> columns;
   for (size_t i = 0; i < shape.written.size(); ++i) {
     columns.push_back(
-        absl::StrFormat("c%d %s", i, WrittenColumn(table, shape, shape.written[i]).type));
+        absl::StrFormat("c%d %s", i, table.WrittenColumn(shape, shape.written[i]).type));
   }
   return absl::StrFormat(
       "CREATE TEMP TABLE %s (%s, _source text COLLATE \"C\", _source_updated_at timestamptz, "

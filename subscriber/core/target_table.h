@@ -54,6 +54,7 @@ struct TargetColumn {
   char category = 'S';         // pg_type.typcategory of it: N number, D date or time, A array, ...
   bool orderable = true;       // it (of an array: its element) has an order
   bool is_bytea = false;       // wal2json leaves \x out: it is put back
+  bool is_enum = false;        // itself, not as a domain
   std::string default_sql = {};  // DEFAULT of the column, as SQL; empty: none
   bool generated = false;        // GENERATED ALWAYS AS (...) STORED: computed here, never written
   bool identity_always =
@@ -110,6 +111,10 @@ struct TargetTable {
       if (allowed == source) return true;
     }
     return false;
+  }
+  // What a position in shape.written holds.
+  const TargetColumn& WrittenColumn(const Shape& shape, int written) const {
+    return columns[static_cast<size_t>(shape.columns[static_cast<size_t>(written)])];
   }
   // The shape of these columns, made on first sight. A reference stays valid as long as the table.
   const Shape& Intern(std::vector<int> wanted);

@@ -37,7 +37,8 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerat
               OR (o.opcintype, e.typtype) IN (('anyenum'::regtype, 'e'), ('anyrange'::regtype, 'r'), ('record'::regtype, 'c'))
               OR EXISTS (SELECT 1 FROM pg_cast k WHERE k.castsource = e.oid AND k.casttarget = o.opcintype
                          AND k.castmethod = 'b' AND k.castcontext = 'i'))) AS orderable,
-  (SELECT format('%I.%I %s', n.nspname, t.typname, a.atttypmod) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = a.atttypid) AS type_identity
+  (SELECT format('%I.%I %s', n.nspname, t.typname, a.atttypmod) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = a.atttypid) AS type_identity,
+  (SELECT t.typtype = 'e' FROM pg_type t WHERE t.oid = a.atttypid) AS is_enum
 FROM pg_attribute a
 CROSS JOIN LATERAL (
   WITH RECURSIVE r(o) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM r JOIN pg_type t ON t.oid = r.o WHERE t.typtype = 'd')
@@ -236,6 +237,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
     column.identity_always = columns.Bool(i, 4);
     column.base_type = columns.String(i, 5);
     column.is_bytea = column.base_type == "bytea";
+    column.is_enum = columns.Bool(i, 11);
     column.key_text = KeyTextOf(column.base_type);
     column.category = columns.Text(i, 8)[0];
     column.orderable = columns.Bool(i, 9);

@@ -6,7 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
-#include "common/base/time_text.h"
+#include "subscriber/core/copy_format.h"
 #include "subscriber/io/pg_target.h"
 
 namespace pmoves {
@@ -16,65 +16,12 @@ namespace {
 // other waits.
 constexpr size_t kPipelineRows = 256;
 constexpr size_t kCopyChunkBytes = 64 * 1024;
+// A binary COPY is written as a whole before it begins. Of more bytes than this, values are large,
+// and text costs little more.
+constexpr size_t kMostBinaryBytes = size_t{16} << 20;
+constexpr size_t kMostKeptBytes = size_t{8} << 20;
 // A table whose inserts keep meeting rows pays for a failed COPY once in so many groups.
 constexpr int kMostDirectSkips = 256;
-
-bool NeedsEscape(char c) { return c == '\\' || c == '\n' || c == '\r' || c == '\t'; }
-
-template <size_t kBytes>
-bool IsPlainBlock(const char* bytes) {
-  int found = 0;
-  for (size_t i = 0; i < kBytes; ++i) found |= NeedsEscape(bytes[i]) ? 1 : 0;
-  return found == 0;
-}
-
-// Most values need no escape. A fixed number of bytes at a time, without a branch between them: the
-// compiler makes vector code of it. The last block overlaps the one before.
-bool IsPlain(std::string_view text) {
-  constexpr size_t kBlock = 16;
-  if (text.size() < kBlock) {
-    for (const char c : text) {
-      if (NeedsEscape(c)) return false;
-    }
-    return true;
-  }
-  for (size_t begin = 0; begin + kBlock < text.size(); begin += kBlock) {
-    if (!IsPlainBlock<kBlock>(text.data() + begin)) return false;
-  }
-  return IsPlainBlock<kBlock>(text.data() + text.size() - kBlock);
-}
-
-void AppendCopyText(std::string_view text, std::string* out) {
-  if (IsPlain(text)) {
-    out->append(text);
-    return;
-  }
-  size_t clean = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    char escaped = 0;
-    switch (text[i]) {
-      case '\\':
-        escaped = '\\';
-        break;
-      case '\n':
-        escaped = 'n';
-        break;
-      case '\r':
-        escaped = 'r';
-        break;
-      case '\t':
-        escaped = 't';
-        break;
-      default:
-        continue;
-    }
-    out->append(text.substr(clean, i - clean));
-    out->push_back('\\');
-    out->push_back(escaped);
-    clean = i + 1;
-  }
-  out->append(text.substr(clean));
-}
 
 }  // namespace
 
@@ -112,41 +59,30 @@ absl::StatusOr<bool> PgTarget::CopyDirectly(const ChangeSet& set, const EffectGr
 
 absl::Status PgTarget::CopyEffects(const ChangeSet& set, const EffectGroup& group,
                                    const std::string& copy_statement) {
-  PgResultPtr started(PQexec(connection_.raw(), copy_statement.c_str()));
+  CopyRows rows(set, group);
+  const bool binary = rows.WriteBinary(kMostBinaryBytes, &copy_buffer_);
+  PgResultPtr started(
+      PQexec(connection_.raw(), (copy_statement + (binary ? " (FORMAT binary)" : "")).c_str()));
   if (PQresultStatus(started.get()) != PGRES_COPY_IN) return connection_.ErrorOf(started.get());
   bool sent = true;
-  auto flush = [this, &sent] {
-    sent = sent && PQputCopyData(connection_.raw(), copy_buffer_.data(),
-                                 static_cast<int>(copy_buffer_.size())) == 1;
-    copy_buffer_.clear();
-    if (copy_buffer_.capacity() > (size_t{8} << 20)) copy_buffer_.shrink_to_fit();
+  auto send = [this, &sent](std::string_view bytes) {
+    sent =
+        sent && PQputCopyData(connection_.raw(), bytes.data(), static_cast<int>(bytes.size())) == 1;
   };
-  copy_buffer_.clear();
-  int64_t last_commit_us = -1;
-  std::string committed;
-  for (const Effect& effect : group.effects) {
-    for (int written : group.shape->written) {
-      const Value& value = set.values[effect.first_value + static_cast<size_t>(written)];
-      if (value.is_null) {
-        copy_buffer_ += "\\N";
-      } else {
-        AppendCopyText(set.Text(value), &copy_buffer_);
-      }
-      copy_buffer_.push_back('\t');
+  if (binary) {
+    for (size_t begin = 0; begin < copy_buffer_.size(); begin += kCopyChunkBytes)
+      send(std::string_view(copy_buffer_).substr(begin, kCopyChunkBytes));
+  } else {
+    for (const Effect& effect : group.effects) {
+      rows.AppendText(effect, &copy_buffer_);
+      if (copy_buffer_.size() < kCopyChunkBytes) continue;
+      send(copy_buffer_);
+      copy_buffer_.clear();
     }
-    if (effect.change->commit_us != last_commit_us) {
-      last_commit_us = effect.change->commit_us;
-      committed = FormatRfc3339(last_commit_us);
-    }
-    copy_buffer_ += *effect.change->source;
-    copy_buffer_.push_back('\t');
-    copy_buffer_ += committed;
-    copy_buffer_.push_back('\t');
-    copy_buffer_ += std::to_string(effect.change->hlc.value);
-    copy_buffer_.push_back('\n');
-    if (copy_buffer_.size() >= kCopyChunkBytes) flush();
+    send(copy_buffer_);
   }
-  flush();
+  copy_buffer_.clear();
+  if (copy_buffer_.capacity() > kMostKeptBytes) copy_buffer_.shrink_to_fit();
   if (PQputCopyEnd(connection_.raw(), nullptr) != 1 || !sent) return connection_.ErrorOf(nullptr);
   PgResultPtr result(PQgetResult(connection_.raw()));
   while (PgResultPtr rest{PQgetResult(connection_.raw())}) {
