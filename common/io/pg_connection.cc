@@ -172,6 +172,12 @@ bool DetailShowsValues(std::string_view sql_state) {
 
 void PgCancelDeleter::operator()(PGcancel* cancel) const { PQfreeCancel(cancel); }
 
+std::vector<uint32_t> PgRows::Types() const {
+  std::vector<uint32_t> types;
+  for (int i = 0; i < columns(); ++i) types.push_back(PQftype(result_.get(), i));
+  return types;
+}
+
 int64_t PgRows::Int(int row, int column) const {
   if (IsNull(row, column)) return 0;
   const std::string_view text = Text(row, column);

@@ -50,6 +50,7 @@ class PgRows {
   int size() const { return PQntuples(result_.get()); }
   int columns() const { return PQnfields(result_.get()); }
   std::string_view Name(int column) const { return PQfname(result_.get(), column); }
+  std::vector<uint32_t> Types() const;  // the oids of the columns' types
   bool IsNull(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
   std::string_view Text(int row, int column) const {
     return {PQgetvalue(result_.get(), row, column),

@@ -15,16 +15,22 @@ namespace pmoves {
 namespace {
 
 // Types of pg_catalog have the same oid in every server (pg_type.dat).
+constexpr uint32_t kBigintOid = 20;
+constexpr uint32_t kTextOid = 25;
+constexpr uint32_t kTimestamptzOid = 1184;
 constexpr struct {
   uint32_t type_oid;
   BinaryForm form;
 } kForms[] = {
-    {16, BinaryForm::kBool},        {17, BinaryForm::kBytea},         {20, BinaryForm::kInt8},
-    {21, BinaryForm::kInt2},        {23, BinaryForm::kInt4},          {25, BinaryForm::kText},
-    {114, BinaryForm::kText},       {700, BinaryForm::kFloat4},       {701, BinaryForm::kFloat8},
-    {1042, BinaryForm::kText},      {1043, BinaryForm::kText},        {1082, BinaryForm::kDate},
-    {1114, BinaryForm::kTimestamp}, {1184, BinaryForm::kTimestamptz}, {1700, BinaryForm::kNumeric},
-    {2950, BinaryForm::kUuid},      {3802, BinaryForm::kJsonb},
+    {16, BinaryForm::kBool},         {17, BinaryForm::kBytea},
+    {kBigintOid, BinaryForm::kInt8}, {21, BinaryForm::kInt2},
+    {23, BinaryForm::kInt4},         {kTextOid, BinaryForm::kText},
+    {114, BinaryForm::kText},        {700, BinaryForm::kFloat4},
+    {701, BinaryForm::kFloat8},      {1042, BinaryForm::kText},
+    {1043, BinaryForm::kText},       {1082, BinaryForm::kDate},
+    {1114, BinaryForm::kTimestamp},  {kTimestamptzOid, BinaryForm::kTimestamptz},
+    {1700, BinaryForm::kNumeric},    {2950, BinaryForm::kUuid},
+    {3802, BinaryForm::kJsonb},
 };
 
 constexpr std::string_view kBinaryHeader("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", 19);
@@ -371,15 +377,32 @@ CopyRows::CopyRows(const ChangeSet& set, const EffectGroup& group) : set_(set), 
 bool CopyRows::WriteBinary(size_t most_bytes, std::string* out) const {
   out->clear();
   if (std::find(forms_.begin(), forms_.end(), BinaryForm::kNone) != forms_.end()) return false;
+  if (IsLonger(most_bytes)) return false;
   out->append(kBinaryHeader);
   for (const Effect& effect : group_.effects) {
-    if (!AppendBinary(effect, out) || out->size() > most_bytes) {
+    if (!AppendBinary(effect, out)) {
       out->clear();
       return false;
     }
   }
   AppendBigEndian(kBinaryEnd, out);
   return true;
+}
+
+std::vector<uint32_t> CopyRows::Types() const {
+  std::vector<uint32_t> types;
+  for (const int written : group_.shape->written)
+    types.push_back(group_.table->WrittenColumn(*group_.shape, written).type_oid);
+  types.insert(types.end(), {kTextOid, kTimestamptzOid, kBigintOid});
+  return types;
+}
+
+bool CopyRows::IsLonger(size_t most_bytes) const {
+  size_t bytes = 0;
+  for (const Effect& effect : group_.effects) {
+    for (const int written : group_.shape->written) bytes += ValueAt(effect, written).length;
+  }
+  return bytes > most_bytes;
 }
 
 bool CopyRows::AppendBinary(const Effect& effect, std::string* out) const {

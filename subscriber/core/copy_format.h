@@ -2,9 +2,10 @@
 //
 // In the flow:  batch (PlanMerge) -> CopyRows -> COPY (PgTarget)
 // The binary format halves what a row costs the central server, which has nothing to parse.
-// Invariant:    binary or text, the server stores the same value. Binary is written only of the one
-// form in which PostgreSQL prints a type under ISO dates; anything else the server has to judge, as
-// text. Thread:       one worker. Pure.
+// Invariant:    binary or text, the server stores the same value. Binary is written only of texts
+// that every server reads the same way, such as PostgreSQL prints them under ISO dates; anything
+// else the server has to judge, as text. Unlike text, binary is right only for the types that it
+// was made for: the caller makes sure of Types(). Thread:       one worker. Pure.
 // Source: PostgreSQL's documentation of COPY, File Formats; the types' receive functions.
 #ifndef PMOVES_SUBSCRIBER_CORE_COPY_FORMAT_H_
 #define PMOVES_SUBSCRIBER_CORE_COPY_FORMAT_H_
@@ -42,7 +43,7 @@ enum class BinaryForm : uint8_t {
 BinaryForm BinaryFormOf(const TargetColumn& column);
 
 // Appends a field of the binary format: the length in bytes (int32, big-endian), then the value.
-// False, and *out is as it was, unless `text` is how PostgreSQL prints a value of `form`.
+// False, and *out is as it was, if it is not certain what value of `form` the text is.
 bool AppendBinaryField(BinaryForm form, std::string_view text, std::string* out);
 
 // Each row: the written columns in the shape's order, then source, committed and version.
@@ -51,13 +52,16 @@ class CopyRows {
   // Both must live as long as this.
   CopyRows(const ChangeSet& set, const EffectGroup& group);
 
+  // The oids of the types that the columns are taken to have.
+  std::vector<uint32_t> Types() const;
   // The whole input of COPY ... (FORMAT binary). False, and *out is empty, if a value has no binary
-  // form here or it would take more than `most_bytes`.
+  // form here or the values' texts are longer than `most_bytes` together.
   bool WriteBinary(size_t most_bytes, std::string* out) const;
   // Appends one line of COPY's text format.
   void AppendText(const Effect& effect, std::string* out);
 
  private:
+  bool IsLonger(size_t most_bytes) const;
   bool AppendBinary(const Effect& effect, std::string* out) const;
   const Value& ValueAt(const Effect& effect, int written) const {
     return set_.values[effect.first_value + static_cast<size_t>(written)];

@@ -244,6 +244,11 @@ std::string CopyIntoTable(const TargetTable& table, const Shape& shape) {
                          absl::StrJoin(WrittenNames(table, shape, ""), ", "));
 }
 
+std::string SelectNoRows(const TargetTable& table, const Shape& shape) {
+  return absl::StrFormat("SELECT %s FROM %s LIMIT 0",
+                         absl::StrJoin(WrittenNames(table, shape, ""), ", "), SqlTable(table));
+}
+
 std::string UpsertFromStage(const TargetTable& table, const Shape& shape, const std::string& stage,
                             Tombstones tombstones) {
   return Upsert(table, shape, StageRow(table, shape, stage),

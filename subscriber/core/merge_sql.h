@@ -68,6 +68,9 @@ std::string CreateStage(const TargetTable& table, const Shape& shape, const std:
 std::string CopyIntoStage(const std::string& stage);
 // Rows of a shape straight into the table, columns as in a stage: for rows that the centre lacks.
 std::string CopyIntoTable(const TargetTable& table, const Shape& shape);
+// No row of the columns that CopyIntoTable writes: their types, which stay while the transaction
+// lasts.
+std::string SelectNoRows(const TargetTable& table, const Shape& shape);
 
 // Set-wise: from a stage.
 // kNone: the caller knows, under the table's lock, that the table has neither tombstones nor a

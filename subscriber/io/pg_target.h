@@ -38,6 +38,7 @@
 #include "subscriber/config.h"
 #include "subscriber/core/batch.h"
 #include "subscriber/core/change.h"
+#include "subscriber/core/copy_format.h"
 #include "subscriber/core/dead_letter.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/register_sql.h"
@@ -235,8 +236,12 @@ class PgTarget {
   absl::StatusOr<std::string> Stage(const TargetTable& table, const Shape& shape);
   // True: the rows are in the table. False: some key may be there already, nothing was written.
   absl::StatusOr<bool> CopyDirectly(const ChangeSet& set, const EffectGroup& group);
-  absl::Status CopyEffects(const ChangeSet& set, const EffectGroup& group,
-                           const std::string& copy_statement);
+  // The columns have the types of `rows`; in the binary format if `binary` and it is possible.
+  absl::Status CopyEffects(CopyRows rows, const EffectGroup& group,
+                           const std::string& copy_statement, bool binary);
+  // What is in copy_buffer_, which is empty then; false: ErrorOf says why.
+  bool SendBuffer();
+  bool SendText(CopyRows* rows, const EffectGroup& group);
   void ForgetUncommittedStages();
 
   PgConnection& connection_;

@@ -16,8 +16,8 @@ namespace {
 // other waits.
 constexpr size_t kPipelineRows = 256;
 constexpr size_t kCopyChunkBytes = 64 * 1024;
-// A binary COPY is written as a whole before it begins. Of more bytes than this, values are large,
-// and text costs little more.
+// A binary COPY is written as a whole before it begins, so its size is limited. By default a batch
+// is smaller unless its values are large, and then their bytes are what they cost.
 constexpr size_t kMostBinaryBytes = size_t{16} << 20;
 constexpr size_t kMostKeptBytes = size_t{8} << 20;
 // A table whose inserts keep meeting rows pays for a failed COPY once in so many groups.
@@ -42,8 +42,15 @@ absl::StatusOr<bool> PgTarget::CopyDirectly(const ChangeSet& set, const EffectGr
     --direct.skip;
     return false;
   }
-  RETURN_IF_ERROR(connection_.Execute("SAVEPOINT direct").status());
-  const absl::Status status = CopyEffects(set, group, CopyIntoTable(*group.table, *group.shape));
+  const CopyRows rows(set, group);
+  const absl::StatusOr<PgRows> columns =
+      connection_.Execute("SAVEPOINT direct; " + SelectNoRows(*group.table, *group.shape));
+  absl::Status status = columns.status();
+  // An ALTER since the catalog was read changes what bytes mean, not what text means.
+  if (status.ok()) {
+    status = CopyEffects(rows, group, CopyIntoTable(*group.table, *group.shape),
+                         columns->Types() == rows.Types());
+  }
   if (status.ok()) {
     direct.next_skip = 1;
     RETURN_IF_ERROR(connection_.Execute("RELEASE SAVEPOINT direct").status());
@@ -57,38 +64,42 @@ absl::StatusOr<bool> PgTarget::CopyDirectly(const ChangeSet& set, const EffectGr
   return false;
 }
 
-absl::Status PgTarget::CopyEffects(const ChangeSet& set, const EffectGroup& group,
-                                   const std::string& copy_statement) {
-  CopyRows rows(set, group);
-  const bool binary = rows.WriteBinary(kMostBinaryBytes, &copy_buffer_);
-  PgResultPtr started(
+absl::Status PgTarget::CopyEffects(CopyRows rows, const EffectGroup& group,
+                                   const std::string& copy_statement, bool binary) {
+  copy_buffer_.clear();
+  binary = binary && rows.WriteBinary(kMostBinaryBytes, &copy_buffer_);
+  PgResultPtr result(
       PQexec(connection_.raw(), (copy_statement + (binary ? " (FORMAT binary)" : "")).c_str()));
-  if (PQresultStatus(started.get()) != PGRES_COPY_IN) return connection_.ErrorOf(started.get());
-  bool sent = true;
-  auto send = [this, &sent](std::string_view bytes) {
-    sent =
-        sent && PQputCopyData(connection_.raw(), bytes.data(), static_cast<int>(bytes.size())) == 1;
-  };
-  if (binary) {
-    for (size_t begin = 0; begin < copy_buffer_.size(); begin += kCopyChunkBytes)
-      send(std::string_view(copy_buffer_).substr(begin, kCopyChunkBytes));
-  } else {
-    for (const Effect& effect : group.effects) {
-      rows.AppendText(effect, &copy_buffer_);
-      if (copy_buffer_.size() < kCopyChunkBytes) continue;
-      send(copy_buffer_);
-      copy_buffer_.clear();
+  if (PQresultStatus(result.get()) == PGRES_COPY_IN) {
+    const bool sent = binary ? SendBuffer() : SendText(&rows, group);
+    if (PQputCopyEnd(connection_.raw(), nullptr) != 1 || !sent) return connection_.ErrorOf(nullptr);
+    result.reset(PQgetResult(connection_.raw()));
+    while (PgResultPtr rest{PQgetResult(connection_.raw())}) {
     }
-    send(copy_buffer_);
   }
   copy_buffer_.clear();
   if (copy_buffer_.capacity() > kMostKeptBytes) copy_buffer_.shrink_to_fit();
-  if (PQputCopyEnd(connection_.raw(), nullptr) != 1 || !sent) return connection_.ErrorOf(nullptr);
-  PgResultPtr result(PQgetResult(connection_.raw()));
-  while (PgResultPtr rest{PQgetResult(connection_.raw())}) {
-  }
   return PQresultStatus(result.get()) == PGRES_COMMAND_OK ? absl::OkStatus()
                                                           : connection_.ErrorOf(result.get());
+}
+
+bool PgTarget::SendBuffer() {
+  const std::string_view all = copy_buffer_;
+  for (size_t begin = 0; begin < all.size(); begin += kCopyChunkBytes) {
+    const std::string_view chunk = all.substr(begin, kCopyChunkBytes);
+    if (PQputCopyData(connection_.raw(), chunk.data(), static_cast<int>(chunk.size())) != 1)
+      return false;
+  }
+  copy_buffer_.clear();
+  return true;
+}
+
+bool PgTarget::SendText(CopyRows* rows, const EffectGroup& group) {
+  for (const Effect& effect : group.effects) {
+    rows->AppendText(effect, &copy_buffer_);
+    if (copy_buffer_.size() >= kCopyChunkBytes && !SendBuffer()) return false;
+  }
+  return SendBuffer();
 }
 
 absl::Status PgTarget::PrepareRows(const std::vector<const EffectGroup*>& groups) {

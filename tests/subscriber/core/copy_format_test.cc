@@ -200,8 +200,9 @@ TEST_F(CopyRowsTest, ABinaryCopyIsAHeaderRowsAndAnEnd) {
 TEST_F(CopyRowsTest, NothingIsLeftOfABinaryCopyThatCannotBe) {
   Add("1", "x");
   std::string out = "left over";
-  EXPECT_FALSE(CopyRows(set_, group_).WriteBinary(20, &out));
+  EXPECT_FALSE(CopyRows(set_, group_).WriteBinary(1, &out));
   EXPECT_EQ(out, "");
+  EXPECT_TRUE(CopyRows(set_, group_).WriteBinary(2, &out));
   Add("one", "y");
   EXPECT_FALSE(CopyRows(set_, group_).WriteBinary(1000, &out));
   EXPECT_EQ(out, "");
@@ -209,6 +210,10 @@ TEST_F(CopyRowsTest, NothingIsLeftOfABinaryCopyThatCannotBe) {
   table_.columns[1].type_oid = 0;
   EXPECT_FALSE(CopyRows(set_, group_).WriteBinary(1000, &out));
   EXPECT_EQ(out, "");
+}
+
+TEST_F(CopyRowsTest, TheTypesAreThoseOfTheColumnsAndOfTheVersion) {
+  EXPECT_EQ(CopyRows(set_, group_).Types(), (std::vector<uint32_t>{23, 25, 25, 1184, 20}));
 }
 
 TEST_F(CopyRowsTest, TextIsEscaped) {
