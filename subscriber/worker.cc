@@ -85,16 +85,13 @@ void Worker::WaitForWork(absl::Time deadline) {
   }
 }
 
-bool Worker::WaitForMore(absl::Time deadline) {
+bool Worker::WaitForMore(std::chrono::steady_clock::time_point deadline) {
   std::set<std::string> ready;
-  {
+  while (ready.empty()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
     MutexLock lock(mutex_);
-    const auto until = absl::ToChronoTime(deadline);
-    do {
-      if (stopping() || !claims_.empty() || !releases_.empty() || absl::Now() >= deadline)
-        return false;
-      if (ready_.empty()) wake_.wait_until(mutex_, until);
-    } while (ready_.empty());
+    if (stopping() || !claims_.empty() || !releases_.empty()) return false;
+    if (ready_.empty()) wake_.wait_until(mutex_, deadline);
     ready.swap(ready_);
   }
   MarkReady(ready);
@@ -134,15 +131,23 @@ void Worker::Run() {
 // True when there is something to commit.
 bool Worker::BuildBatch() {
   pending_.Clear();
-  const absl::Time deadline = absl::Now() + shared_.config.batch.max_wait;
-  while (!Gather() && !pending_.progress.empty() && WaitForMore(deadline)) {
+  const auto begun = std::chrono::steady_clock::now();
+  while (!Gather() && !pending_.progress.empty() &&
+         WaitForMore(begun + absl::ToChronoNanoseconds(PatienceNow()))) {
   }
   return connection_ != nullptr && (!pending_.progress.empty() || !pending_.letters.empty());
 }
 
+absl::Duration Worker::PatienceNow() const {
+  absl::Duration patience = failed_ ? absl::ZeroDuration() : shared_.config.batch.max_wait;
+  for (const auto& [name, owned] : sources_) {  // one that is closed must not wait for the others
+    if (!owned->open) patience = std::min(patience, owned->open_at - absl::Now());
+  }
+  return std::max(patience, absl::ZeroDuration());
+}
+
 // Adds whole transactions, source by source in turn. True when the batch must not wait for more.
 bool Worker::Gather() {
-  bool hurry = false;
   auto next = sources_.upper_bound(turn_);
   for (size_t visited = 0; visited < sources_.size(); ++visited) {
     if (next == sources_.end()) next = sources_.begin();
@@ -160,19 +165,25 @@ bool Worker::Gather() {
       if (!owned.feed.HasNext()) PumpSource(owned);
     }
     if (!owned.open || !owned.feed.Oversized()) continue;
-    hurry = true;
-    if (!pending_.progress.empty()) continue;  // it comes next
+    if (!pending_.progress.empty()) return true;  // the next batch begins with it
     turn_ = owned.source;
     if (absl::Status status = StreamOversized(owned); !status.ok()) HandleFailure(status);
     if (connection_ == nullptr) return true;
     pending_.Clear();
   }
-  return hurry || IsFull();
+  return IsFull();
 }
 
 bool Worker::IsFull() const {
-  return static_cast<int64_t>(pending_.set.changes.size()) >= shared_.config.batch.max_rows ||
-         static_cast<int64_t>(pending_.set.bytes()) >= 2 * shared_.config.batch.max_bytes;
+  const auto rows = static_cast<int64_t>(pending_.set.changes.size() + pending_.letters.size());
+  const auto bytes = static_cast<int64_t>(pending_.set.bytes() + pending_.letter_bytes);
+  return rows >= shared_.config.batch.max_rows || bytes >= 2 * shared_.config.batch.max_bytes;
+}
+
+// Kept in memory until the batch is committed.
+void Worker::AddLetter(DeadLetter letter) {
+  pending_.letter_bytes += letter.payload.size();
+  pending_.letters.push_back(std::move(letter));
 }
 
 // All of the transaction, or a status (then nothing of it is in the batch) because the source must
@@ -184,13 +195,14 @@ absl::Status Worker::AddTransaction(Owned& owned, FedTransaction transaction) {
              {"sequence", transaction.sequence},
              {"reason", transaction.quarantine->reason}});
     owned.metrics.dead_lettered.Increment();
-    pending_.letters.push_back(*std::move(transaction.quarantine));
+    AddLetter(*std::move(transaction.quarantine));
     ProgressOf(owned).sequence = transaction.sequence;
     return absl::OkStatus();
   }
   ChangeSet& set = pending_.set;
   const size_t changes = set.changes.size();
   const size_t letters = pending_.letters.size();
+  const size_t letter_bytes = pending_.letter_bytes;
   const size_t messages = set.messages.size();
   const bool in_batch = pending_.progress.count(&owned) > 0;
   const SourceClock clock = owned.clock;
@@ -198,6 +210,7 @@ absl::Status Worker::AddTransaction(Owned& owned, FedTransaction transaction) {
     if (absl::Status status = AddMessage(owned, transaction, std::move(message)); !status.ok()) {
       set.changes.resize(changes);
       pending_.letters.resize(letters);
+      pending_.letter_bytes = letter_bytes;
       set.messages.resize(messages);
       owned.clock = clock;
       if (!in_batch) pending_.progress.erase(&owned);  // nothing of this source is committed
@@ -246,7 +259,7 @@ void Worker::Refuse(Owned& owned, const FedTransaction& transaction, const Recei
   ++pending_
         .activity[&owned][letter.table.empty() ? "*" : DisplayTable(letter.schema, letter.table)]
         .set_aside;
-  pending_.letters.push_back(std::move(letter));
+  AddLetter(std::move(letter));
 }
 
 absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
@@ -348,7 +361,7 @@ void Worker::Divert(Owned& owned, size_t first_change, Hlc horizon) {
     ++pending_
           .activity[&owned][DisplayTable(change.table->SourceSchema(), change.table->SourceTable())]
           .set_aside;
-    pending_.letters.push_back(std::move(letter));
+    AddLetter(std::move(letter));
     return true;
   };
   changes.erase(std::remove_if(changes.begin() + static_cast<ptrdiff_t>(first_change),

@@ -15,6 +15,7 @@
 #define PMOVES_SUBSCRIBER_WORKER_H_
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -106,11 +107,13 @@ class Worker {
     std::map<Owned*, int64_t> superseded;
     std::map<Owned*, SourceProgress> progress;
     std::map<Owned*, std::map<std::string, TableActivity>> activity;
+    size_t letter_bytes = 0;
     int64_t oldest_commit_us = 0;
     bool check_deferred = false;  // its commit was refused: pieces are checked one by one
     void Clear() {
       set.Clear();
       letters.clear();
+      letter_bytes = 0;
       settled.clear();
       superseded.clear();
       progress.clear();
@@ -123,9 +126,11 @@ class Worker {
   void Run();
   // Waits until there is something to do or `deadline`.
   void WaitForWork(absl::Time deadline);
+  // How long a batch that is not full may wait for more.
+  absl::Duration PatienceNow() const;
   // Waits until the reader has more of an owned stream; false at `deadline`, or when there is
   // something else to do.
-  bool WaitForMore(absl::Time deadline);
+  bool WaitForMore(std::chrono::steady_clock::time_point deadline);
   bool stopping() const { return stop_.load(); }
 
   // worker_sources.cc: owning and reading
@@ -146,6 +151,7 @@ class Worker {
   // worker.cc: batches
   bool BuildBatch();
   bool Gather();
+  void AddLetter(DeadLetter letter);
   bool IsFull() const;
   absl::Status AddTransaction(Owned& owned, FedTransaction transaction);
   // The table that body_ names, as the centre has it now.
@@ -206,6 +212,7 @@ class Worker {
   std::map<std::string, std::unique_ptr<Owned>> sources_;
   std::string turn_;  // the source that was served last: the next batch begins behind it
   Pending pending_;
+  bool failed_ = false;  // the last batch; what was in it has waited already
   RowDecoder decoder_;
   proto::BodyReader body_reader_;
   proto::Body body_;

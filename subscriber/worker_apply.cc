@@ -180,6 +180,7 @@ void Worker::CountClock(Owned& owned) {
 void Worker::AfterCommit(absl::Time begun) {
   const absl::Time now = absl::Now();
   backoff_.Reset();
+  failed_ = false;
   shared_.metrics.batches.Increment();
   shared_.metrics.batch_changes.Observe(static_cast<double>(pending_.set.changes.size()));
   shared_.metrics.batch_duration.Observe(absl::ToDoubleSeconds(now - begun));
@@ -234,6 +235,7 @@ void Worker::AfterCommit(absl::Time begun) {
 void Worker::HandleFailure(const absl::Status& status) {
   const Reaction reaction = ReactionTo(status).reaction;
   if (connection_ == nullptr) return;
+  failed_ = true;
   if (!connection_->IsOpen() || (reaction == Reaction::kReconnect && !IsRebuild(status)))
     return DropConnection(status);
   target_->Rollback();
@@ -294,6 +296,7 @@ absl::Status Worker::StreamPieces(Owned& owned) {
     // Dead letters are written piece by piece: they must not pile up in memory.
     RETURN_IF_ERROR(target_->AddDeadLetters(pending_.letters));
     pending_.letters.clear();
+    pending_.letter_bytes = 0;
     if (MeetsLetter(0, set.changes.size())) {
       RETURN_IF_ERROR(ApplySeparating(0, set.changes.size()));
     } else if (absl::Status status = target_->ApplyInSavepoint(&set, 0, set.changes.size());

@@ -56,21 +56,47 @@ def test_sync_enabled_false_means_standalone(new_pair):
     assert publisher.terminate() == 0
 
 
-def test_max_wait_gathers_one_batch_until_it_is_full(new_pair):
+def test_max_wait_gathers_one_batch_until_it_is_full_or_the_process_ends(new_pair):
     fleet = new_pair(NOTE, ["note"], subscriber={"batch": {"max_wait": "1m", "max_rows": 10}})
     fleet.start()
     publisher, subscriber = fleet.publisher, fleet.subscriber
     wait_until(lambda: subscriber.metric("pmoves_sync_source_owned"), 20, "the source is owned", fleet.diagnose)
     before = subscriber.metric("pmoves_sync_apply_batches_total")
-    for i in range(1, 10):
-        fleet.edge.db.execute("INSERT INTO note VALUES (%s, 'waits')", (i,))
-    wait_until(lambda: publisher.metric("pmoves_sync_source_changes_total") == 9, 20, "they are captured", fleet.diagnose)
-    with fleet.nats.client() as client:
-        wait_until(lambda: subscriber.metric("pmoves_sync_fetch_messages_total") == client.stream_state("SYNC_jetson-01")["last_seq"], 20,
-                   "they are fetched", fleet.diagnose)
-    fleet.edge.db.execute("INSERT INTO note VALUES (10, 'fills it')")
-    wait_until(lambda: fleet.centre.db.value("SELECT count(*) FROM note") == 10, 5, "a full batch is applied", fleet.diagnose)
+    def insert(first, last):
+        for i in range(first, last + 1):
+            fleet.edge.db.execute("INSERT INTO note VALUES (%s, 'waits')", (i,))
+        wait_until(lambda: publisher.metric("pmoves_sync_source_changes_total") == last, 20, "they are captured", fleet.diagnose)
+        with fleet.nats.client() as client:
+            wait_until(lambda: subscriber.metric("pmoves_sync_fetch_messages_total") == client.stream_state("SYNC_jetson-01")["last_seq"], 20,
+                       "they are fetched", fleet.diagnose)
+    def count():
+        return fleet.centre.db.value("SELECT count(*) FROM note")
+    insert(1, 9)
+    insert(10, 10)
+    wait_until(lambda: count() == 10, 5, "a full batch is applied", fleet.diagnose)
+    wait_until(lambda: subscriber.metric("pmoves_sync_apply_batches_total") > before, 5, "it is counted", fleet.diagnose)
     assert subscriber.metric("pmoves_sync_apply_batches_total") == before + 1
+    insert(11, 11)
+    assert subscriber.terminate() == 0
+    assert count() == 11
+
+
+def test_max_wait_ends(new_pair):
+    fleet = new_pair(NOTE, ["note"], publisher={"progress": {"interval": "1h", "heartbeat": "5m"}}, subscriber={"batch": {"max_wait": "500ms"}})
+    fleet.start()
+    fleet.edge.db.execute("INSERT INTO note VALUES (1, 'alone')")
+    wait_until(lambda: fleet.centre.db.value("SELECT count(*) FROM note") == 1, 20, "a row that nothing follows is applied", fleet.diagnose)
+
+
+def test_dead_letters_fill_a_batch_that_waits(new_pair):
+    """They are in memory until then."""
+    fleet = new_pair(NOTE, ["note"], subscriber={"batch": {"max_wait": "1m", "max_rows": 5}})
+    fleet.start()
+    wait_until(lambda: fleet.subscriber.metric("pmoves_sync_source_owned"), 20, "the source is owned", fleet.diagnose)
+    with fleet.nats.client() as client:
+        for _ in range(5):
+            client.store("supabase.sync.note.INSERT.jetson-01", b"garbage", {})
+    wait_until(lambda: fleet.centre.db.value("SELECT count(*) FROM pmoves_sync.dead_letter") >= 5, 10, "they are written", fleet.diagnose)
 
 
 def test_integrated_says_so_and_exits_0(new_pair):
