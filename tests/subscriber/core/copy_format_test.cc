@@ -22,70 +22,38 @@ std::string Field(BinaryForm form, std::string_view text) {
   return absl::BytesToHexString(out.substr(6));
 }
 
-// As SELECT encode(int4send(-2), 'hex') and its like print them, behind their length.
+// The values as SELECT encode(int4send(-2), 'hex') and its like print them.
 TEST(CopyFormatTest, FieldsAreThoseOfTheServersSendFunctions) {
-  EXPECT_EQ(Field(BinaryForm::kText, ""), "00000000");
-  EXPECT_EQ(Field(BinaryForm::kText, "a\tb\\"),
-            "00000004"
-            "6109625c");
-  EXPECT_EQ(Field(BinaryForm::kJsonb, "{}"),
-            "00000003"
-            "017b7d");
-  EXPECT_EQ(Field(BinaryForm::kBytea, "\\x"), "00000000");
-  EXPECT_EQ(Field(BinaryForm::kBytea, "\\x00ff7F"),
-            "00000003"
-            "00ff7f");
-  EXPECT_EQ(Field(BinaryForm::kBool, "t"),
-            "00000001"
-            "01");
-  EXPECT_EQ(Field(BinaryForm::kBool, "false"),
-            "00000001"
-            "00");
-  EXPECT_EQ(Field(BinaryForm::kInt2, "-32768"),
-            "00000002"
-            "8000");
-  EXPECT_EQ(Field(BinaryForm::kInt4, "-2"),
-            "00000004"
-            "fffffffe");
-  EXPECT_EQ(Field(BinaryForm::kInt8, "9223372036854775807"),
-            "00000008"
-            "7fffffffffffffff");
-  EXPECT_EQ(Field(BinaryForm::kFloat4, "1.5"),
-            "00000004"
-            "3fc00000");
-  EXPECT_EQ(Field(BinaryForm::kFloat8, "-0"),
-            "00000008"
-            "8000000000000000");
-  EXPECT_EQ(Field(BinaryForm::kFloat8, "5e-324"),
-            "00000008"
-            "0000000000000001");
-  EXPECT_EQ(Field(BinaryForm::kNumeric, "-12345.60"),
-            "0000000e"
-            "0003"
-            "0001"
-            "4000"
-            "0002"
-            "0001"
-            "0929"
-            "1770");
-  EXPECT_EQ(Field(BinaryForm::kUuid, "00112233-4455-6677-8899-aabbccddEEFF"),
-            "00000010"
-            "00112233445566778899aabbccddeeff");
-  EXPECT_EQ(Field(BinaryForm::kDate, "2000-01-01"),
-            "00000004"
-            "00000000");
-  EXPECT_EQ(Field(BinaryForm::kDate, "1999-12-31"),
-            "00000004"
-            "ffffffff");
-  EXPECT_EQ(Field(BinaryForm::kTimestamp, "2000-01-01 00:00:01"),
-            "00000008"
-            "00000000000f4240");
-  EXPECT_EQ(Field(BinaryForm::kTimestamp, "1999-12-31 23:59:59.999999"),
-            "00000008"
-            "ffffffffffffffff");
-  EXPECT_EQ(Field(BinaryForm::kTimestamptz, "2000-01-01 05:30:00.1+05:30"),
-            "00000008"
-            "00000000000186a0");
+  const struct {
+    BinaryForm form;
+    std::string_view text;
+    std::string length;
+    std::string value;
+  } kFields[] = {
+      {BinaryForm::kText, "", "00000000", ""},
+      {BinaryForm::kText, "a\tb\\", "00000004", "6109625c"},
+      {BinaryForm::kJsonb, "{}", "00000003", "017b7d"},
+      {BinaryForm::kBytea, "\\x", "00000000", ""},
+      {BinaryForm::kBytea, "\\x00ff7F", "00000003", "00ff7f"},
+      {BinaryForm::kBool, "t", "00000001", "01"},
+      {BinaryForm::kBool, "false", "00000001", "00"},
+      {BinaryForm::kInt2, "-32768", "00000002", "8000"},
+      {BinaryForm::kInt4, "-2", "00000004", "fffffffe"},
+      {BinaryForm::kInt8, "9223372036854775807", "00000008", "7fffffffffffffff"},
+      {BinaryForm::kFloat4, "1.5", "00000004", "3fc00000"},
+      {BinaryForm::kFloat8, "-0", "00000008", "8000000000000000"},
+      {BinaryForm::kFloat8, "5e-324", "00000008", "0000000000000001"},
+      {BinaryForm::kNumeric, "-12345.60", "0000000e", "0003000140000002000109291770"},
+      {BinaryForm::kUuid, "00112233-4455-6677-8899-aabbccddEEFF", "00000010",
+       "00112233445566778899aabbccddeeff"},
+      {BinaryForm::kDate, "2000-01-01", "00000004", "00000000"},
+      {BinaryForm::kDate, "1999-12-31", "00000004", "ffffffff"},
+      {BinaryForm::kTimestamp, "2000-01-01 00:00:01", "00000008", "00000000000f4240"},
+      {BinaryForm::kTimestamp, "1999-12-31 23:59:59.999999", "00000008", "ffffffffffffffff"},
+      {BinaryForm::kTimestamptz, "2000-01-01 05:30:00.1+05:30", "00000008", "00000000000186a0"},
+  };
+  for (const auto& [form, text, length, value] : kFields)
+    EXPECT_EQ(Field(form, text), length + value) << text;
 }
 
 TEST(CopyFormatTest, WhatOnlyTheServerCanJudgeHasNoBinaryForm) {
