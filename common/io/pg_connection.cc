@@ -173,8 +173,8 @@ bool DetailShowsValues(std::string_view sql_state) {
 void PgCancelDeleter::operator()(PGcancel* cancel) const { PQfreeCancel(cancel); }
 
 std::vector<uint32_t> PgRows::Types() const {
-  std::vector<uint32_t> types;
-  for (int i = 0; i < columns(); ++i) types.push_back(PQftype(result_.get(), i));
+  std::vector<uint32_t> types(static_cast<size_t>(columns()));
+  for (int i = 0; i < columns(); ++i) types[static_cast<size_t>(i)] = PQftype(result_.get(), i);
   return types;
 }
 

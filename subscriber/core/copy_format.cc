@@ -68,31 +68,32 @@ bool AppendJsonb(std::string_view text, std::string* out) {
   return true;
 }
 
-constexpr std::array<int8_t, 256> HexDigits() {
-  std::array<int8_t, 256> digits{};
-  digits.fill(-1);
-  for (int8_t i = 0; i < 10; ++i) digits[static_cast<size_t>('0' + i)] = i;
-  for (int8_t i = 0; i < 6; ++i) {
-    digits[static_cast<size_t>('a' + i)] = static_cast<int8_t>(10 + i);
-    digits[static_cast<size_t>('A' + i)] = static_cast<int8_t>(10 + i);
+constexpr uint8_t kNoHexDigit = 0x80;
+constexpr std::array<uint8_t, 256> HexDigits() {
+  std::array<uint8_t, 256> digits{};
+  digits.fill(kNoHexDigit);
+  for (uint8_t i = 0; i < 10; ++i) digits[static_cast<size_t>('0' + i)] = i;
+  for (uint8_t i = 10; i < 16; ++i) {
+    digits[static_cast<size_t>('a' + i - 10)] = i;
+    digits[static_cast<size_t>('A' + i - 10)] = i;
   }
   return digits;
 }
-constexpr std::array<int8_t, 256> kHexDigits = HexDigits();
+constexpr std::array<uint8_t, 256> kHexDigits = HexDigits();
 
 // Two digits to a byte; false if one is none. REQUIRES: an even number of them.
 bool AppendHex(std::string_view digits, std::string* out) {
   const size_t begin = out->size();
   out->resize(begin + digits.size() / 2);
   char* to = out->data() + begin;
-  int all = 0;
+  unsigned all = 0;
   for (size_t i = 0; i < digits.size(); i += 2) {
-    const int high = kHexDigits[static_cast<unsigned char>(digits[i])];
-    const int low = kHexDigits[static_cast<unsigned char>(digits[i + 1])];
+    const unsigned high = kHexDigits[static_cast<unsigned char>(digits[i])];
+    const unsigned low = kHexDigits[static_cast<unsigned char>(digits[i + 1])];
     all |= high | low;
     *to++ = static_cast<char>(high * 16 + low);
   }
-  return all >= 0;
+  return (all & kNoHexDigit) == 0;
 }
 
 bool AppendBytea(std::string_view text, std::string* out) {
