@@ -149,13 +149,13 @@ class BinaryCopyTest : public CentreTest, public testing::WithParamInterface<Typ
 };
 
 TEST_P(BinaryCopyTest, WhatTheServerPrintsIsCopiedAsItReadsIt) {
-  for (const std::string& text : Printed(100)) EXPECT_EQ(Copied(text), Read(text)) << text;
+  for (const std::string& text : Printed(50)) EXPECT_EQ(Copied(text), Read(text)) << text;
 }
 
 TEST_P(BinaryCopyTest, WhatIsNearlyPrintedLikeThatIsReadTheSameOrLeftToTheServer) {
   std::mt19937 random(1);
   const std::string letters = "0123456789-+.:eE TtxZ\\";
-  for (std::string text : Printed(60)) {
+  for (std::string text : Printed(40)) {
     if (text.empty()) continue;
     const size_t at = random() % text.size();
     switch (random() % 3) {
