@@ -8,7 +8,6 @@
 #include <type_traits>
 
 #include "absl/strings/ascii.h"
-#include "absl/time/civil_time.h"
 #include "common/base/time_text.h"
 
 namespace pmoves {
@@ -37,6 +36,7 @@ constexpr std::string_view kBinaryHeader("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", 1
 constexpr uint16_t kBinaryEnd = 0xffff;
 constexpr uint32_t kNullField = 0xffffffff;
 constexpr int64_t kPostgresEpochUs = 946684800000000;  // 2000-01-01 UTC, since 1970
+constexpr int64_t kDayUs = int64_t{86400} * 1000000;
 constexpr size_t kMostNumericBytes = 1000;
 
 template <typename Unsigned>
@@ -177,86 +177,50 @@ bool AppendNumeric(std::string_view text, std::string* out) {
   return true;
 }
 
-// Takes exactly so many digits off the front.
-bool TakeNumber(size_t digits, std::string_view* text, int64_t* value) {
-  if (text->size() < digits) return false;
-  int64_t number = 0;
-  for (size_t i = 0; i < digits; ++i) {
-    const int digit = (*text)[i] - '0';
-    if (digit < 0 || digit > 9) return false;
-    number = number * 10 + digit;
-  }
-  text->remove_prefix(digits);
-  *value = number;
-  return true;
+// A digit where the pattern has 0, else the same character.
+bool IsLike(std::string_view text, std::string_view pattern) {
+  return std::equal(text.begin(), text.end(), pattern.begin(), pattern.end(), [](char c, char p) {
+    return p == '0' ? absl::ascii_isdigit(static_cast<unsigned char>(c)) : c == p;
+  });
 }
 
-bool TakeChar(char wanted, std::string_view* text) {
-  if (!text->starts_with(wanted)) return false;
-  text->remove_prefix(1);
-  return true;
+constexpr std::string_view kDate = "0000-00-00";
+constexpr std::string_view kSeconds = "0000-00-00 00:00:00";
+
+// The bytes of "2026-11-22 09:25:41.029291" at the front; 0 if there is none. PostgreSQL prints
+// neither a year 0 nor an hour 24 nor a second 60.
+size_t TimestampLength(std::string_view text) {
+  if (!IsLike(text.substr(0, kSeconds.size()), kSeconds)) return 0;
+  if (text.substr(0, 4) == "0000" || text.substr(11, 2) == "24" || text.substr(17, 2) == "60")
+    return 0;
+  const std::string_view rest = text.substr(kSeconds.size());
+  if (!rest.starts_with('.')) return kSeconds.size();
+  const size_t end = std::min(rest.find_first_not_of("0123456789", 1), rest.size());
+  return end < 2 || end > 7 ? 0 : kSeconds.size() + end;
 }
 
-// "2026-11-22" -> days since 2000-01-01.
-bool TakeDate(std::string_view* text, int64_t* days) {
-  int64_t year = 0;
-  int64_t month = 0;
-  int64_t day = 0;
-  if (!TakeNumber(4, text, &year) || !TakeChar('-', text) || !TakeNumber(2, text, &month) ||
-      !TakeChar('-', text) || !TakeNumber(2, text, &day)) {
-    return false;
-  }
-  const absl::CivilDay date(year, month, day);  // turns the 31st of April into the 1st of May
-  if (year == 0 || date.month() != month || date.day() != day) return false;
-  *days = date - absl::CivilDay(2000, 1, 1);
-  return true;
+bool IsOffset(std::string_view text) {
+  if (!text.starts_with('+') && !text.starts_with('-')) return false;
+  return IsLike(text.substr(1), "00") || IsLike(text.substr(1), "00:00");
 }
 
-// "2026-11-22 09:25:41.029291" -> microseconds since 2000-01-01.
-bool TakeTimestamp(std::string_view* text, int64_t* us) {
-  int64_t days = 0;
-  int64_t hour = 0;
-  int64_t minute = 0;
-  int64_t second = 0;
-  if (!TakeDate(text, &days) || !TakeChar(' ', text) || !TakeNumber(2, text, &hour) ||
-      !TakeChar(':', text) || !TakeNumber(2, text, &minute) || !TakeChar(':', text) ||
-      !TakeNumber(2, text, &second) || hour > 23 || minute > 59 || second > 59) {
-    return false;
-  }
-  int64_t fraction = 0;
-  if (TakeChar('.', text)) {
-    const size_t digits = std::min(text->find_first_not_of("0123456789"), text->size());
-    if (digits < 1 || digits > 6 || !TakeNumber(digits, text, &fraction)) return false;
-    for (size_t i = digits; i < 6; ++i) fraction *= 10;
-  }
-  *us = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000000 + fraction;
-  return true;
-}
-
-// "+00", "-03:30" -> microseconds east of Greenwich.
-bool TakeOffset(std::string_view* text, int64_t* us) {
-  const bool west = TakeChar('-', text);
-  int64_t hours = 0;
-  int64_t minutes = 0;
-  if ((!west && !TakeChar('+', text)) || !TakeNumber(2, text, &hours) || hours > 15) return false;
-  if (TakeChar(':', text) && (!TakeNumber(2, text, &minutes) || minutes > 59)) return false;
-  *us = (hours * 60 + minutes) * 60 * 1000000 * (west ? -1 : 1);
+bool AppendTimestamp(std::string_view text, bool with_offset, std::string* out) {
+  const size_t length = TimestampLength(text);
+  if (length == 0) return false;
+  const std::string_view offset = text.substr(length);
+  if (with_offset ? !IsOffset(offset) : !offset.empty()) return false;
+  const auto us =
+      with_offset ? ParseTimestamp(text) : ParseTimestamp(std::string(text).append("Z"));
+  if (!us.ok()) return false;
+  AppendField(static_cast<uint64_t>(*us - kPostgresEpochUs), out);
   return true;
 }
 
 bool AppendDate(std::string_view text, std::string* out) {
-  int64_t days = 0;
-  if (!TakeDate(&text, &days) || !text.empty()) return false;
-  AppendField(static_cast<uint32_t>(days), out);
-  return true;
-}
-
-bool AppendTimestamp(std::string_view text, bool with_offset, std::string* out) {
-  int64_t us = 0;
-  int64_t offset = 0;
-  if (!TakeTimestamp(&text, &us) || (with_offset && !TakeOffset(&text, &offset)) || !text.empty())
-    return false;
-  AppendField(static_cast<uint64_t>(us - offset), out);
+  if (!IsLike(text, kDate) || text.substr(0, 4) == "0000") return false;
+  const auto us = ParseTimestamp(std::string(text).append(" 00:00:00Z"));
+  if (!us.ok()) return false;
+  AppendField(static_cast<uint32_t>((*us - kPostgresEpochUs) / kDayUs), out);
   return true;
 }
 
