@@ -52,12 +52,13 @@ class CopyRows {
   // Both must live as long as this.
   CopyRows(const ChangeSet& set, const EffectGroup& group);
 
+  const std::vector<Effect>& effects() const { return group_.effects; }
   // The oids of the types that the columns are taken to have.
   std::vector<uint32_t> Types() const;
   // The whole input of COPY ... (FORMAT binary). False, and *out is empty, if a value has no binary
   // form here or the values' texts are longer than `most_bytes` together.
   bool WriteBinary(size_t most_bytes, std::string* out) const;
-  // Appends one line of COPY's text format.
+  // Appends one line of COPY's text format, of one of effects().
   void AppendText(const Effect& effect, std::string* out);
 
  private:

@@ -209,7 +209,7 @@ absl::Status PgTarget::RunStaged(const ChangeSet& set, const EffectGroup& group)
   if (!dirty_stages_.insert(stage).second) {
     RETURN_IF_ERROR(connection_.Execute("TRUNCATE pg_temp." + stage).status());
   }
-  RETURN_IF_ERROR(CopyEffects(CopyRows(set, group), group, CopyIntoStage(stage), true));
+  RETURN_IF_ERROR(CopyEffects(CopyRows(set, group), CopyIntoStage(stage), true));
   if (LogsConflicts(group)) RETURN_IF_ERROR(LogStaged(group, stage));
   ASSIGN_OR_RETURN(const std::string name, Prepare(kind, *group.table, group.shape, stage));
   binder_.Clear();

@@ -237,11 +237,10 @@ class PgTarget {
   // True: the rows are in the table. False: some key may be there already, nothing was written.
   absl::StatusOr<bool> CopyDirectly(const ChangeSet& set, const EffectGroup& group);
   // The columns have the types of `rows`; in the binary format if `binary` and it is possible.
-  absl::Status CopyEffects(CopyRows rows, const EffectGroup& group,
-                           const std::string& copy_statement, bool binary);
+  absl::Status CopyEffects(CopyRows rows, const std::string& copy_statement, bool binary);
   // What is in copy_buffer_, which is empty then; false: ErrorOf says why.
   bool SendBuffer();
-  bool SendText(CopyRows* rows, const EffectGroup& group);
+  bool SendText(CopyRows* rows);
   void ForgetUncommittedStages();
 
   PgConnection& connection_;

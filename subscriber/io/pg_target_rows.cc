@@ -1,5 +1,5 @@
-// The two ways rows reach the centre: COPY into a stage, and prepared statements in a pipeline. See
-// pg_target.h.
+// The ways rows reach the centre: COPY, straight into the table or into a stage, and prepared
+// statements in a pipeline. See pg_target.h.
 #include <algorithm>
 #include <vector>
 
@@ -48,7 +48,7 @@ absl::StatusOr<bool> PgTarget::CopyDirectly(const ChangeSet& set, const EffectGr
   absl::Status status = columns.status();
   // An ALTER since the catalog was read changes what bytes mean, not what text means.
   if (status.ok()) {
-    status = CopyEffects(rows, group, CopyIntoTable(*group.table, *group.shape),
+    status = CopyEffects(rows, CopyIntoTable(*group.table, *group.shape),
                          columns->Types() == rows.Types());
   }
   if (status.ok()) {
@@ -64,14 +64,13 @@ absl::StatusOr<bool> PgTarget::CopyDirectly(const ChangeSet& set, const EffectGr
   return false;
 }
 
-absl::Status PgTarget::CopyEffects(CopyRows rows, const EffectGroup& group,
-                                   const std::string& copy_statement, bool binary) {
+absl::Status PgTarget::CopyEffects(CopyRows rows, const std::string& copy_statement, bool binary) {
   copy_buffer_.clear();
   binary = binary && rows.WriteBinary(kMostBinaryBytes, &copy_buffer_);
   PgResultPtr result(
       PQexec(connection_.raw(), (copy_statement + (binary ? " (FORMAT binary)" : "")).c_str()));
   if (PQresultStatus(result.get()) == PGRES_COPY_IN) {
-    const bool sent = binary ? SendBuffer() : SendText(&rows, group);
+    const bool sent = binary ? SendBuffer() : SendText(&rows);
     if (PQputCopyEnd(connection_.raw(), nullptr) != 1 || !sent) return connection_.ErrorOf(nullptr);
     result.reset(PQgetResult(connection_.raw()));
     while (PgResultPtr rest{PQgetResult(connection_.raw())}) {
@@ -94,8 +93,8 @@ bool PgTarget::SendBuffer() {
   return true;
 }
 
-bool PgTarget::SendText(CopyRows* rows, const EffectGroup& group) {
-  for (const Effect& effect : group.effects) {
+bool PgTarget::SendText(CopyRows* rows) {
+  for (const Effect& effect : rows->effects()) {
     rows->AppendText(effect, &copy_buffer_);
     if (copy_buffer_.size() >= kCopyChunkBytes && !SendBuffer()) return false;
   }

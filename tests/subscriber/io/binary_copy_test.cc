@@ -169,7 +169,9 @@ TEST_P(BinaryCopyTest, WhatIsNearlyPrintedLikeThatIsReadTheSameOrLeftToTheServer
         text[at] = letters[random() % letters.size()];
     }
     const std::string copied = Copied(text);
-    EXPECT_EQ(copied, copied == "as text" ? copied : Read(text)) << text;
+    if (copied != "as text") {
+      EXPECT_EQ(copied, Read(text)) << text;
+    }
   }
 }
 
