@@ -46,6 +46,17 @@ def test_the_laws_notice_a_half_transaction(new_pair):
             cursor.execute("ROLLBACK")
 
 
+def test_small_transactions_that_travel_alone_are_whole_too(new_pair):
+    """Each is a batch of its own, which the eight writers seldom leave room for; a row's xmin tells which transaction of the centre wrote it."""
+    fleet = new_pair("CREATE TABLE x (id int PRIMARY KEY); CREATE TABLE y (id int PRIMARY KEY)", ["x", "y"])
+    fleet.start()
+    centre = fleet.centre.db
+    for i in range(1, 31):
+        fleet.edge.db.execute(f"BEGIN; INSERT INTO x VALUES ({i}); INSERT INTO y VALUES ({i}); COMMIT")
+        wait_until(lambda: centre.value("SELECT count(*) FROM x JOIN y USING (id)") == i, 20, "it is applied", fleet.diagnose, interval=0.005)
+    assert centre.value("SELECT count(*) FROM x JOIN y USING (id) WHERE x.xmin::text <> y.xmin::text") == 0
+
+
 def test_one_transaction_of_many_messages_is_seen_whole(new_pair):
     """Far larger than a batch of the subscriber and than a message of the publisher, mixed over tables."""
     fleet = new_pair("CREATE TABLE x (id int PRIMARY KEY, body text); CREATE TABLE y (id int PRIMARY KEY, body text)", ["x", "y"],
