@@ -162,25 +162,14 @@ absl::Status Subscriber::Session() {
                                           1}));
 
   std::vector<std::unique_ptr<Worker>> workers;
-  Mutex owners_mutex;
-  bool routing = false;  // workers exist; guarded by owners_mutex
-  auto on_ready = [&](const std::string& stream) {
-    MutexLock lock(owners_mutex);
-    if (!routing) return;
-    for (auto& worker : workers) worker->Ready(stream);
-  };
   JetStreamSource::Options options;
   options.messages = config_.fetch.messages;
   options.bytes = config_.fetch.bytes;
-  ASSIGN_OR_RETURN(std::unique_ptr<JetStreamSource> reader,
-                   JetStreamSource::Create(*nats, jetstream, options, on_ready));
   for (int i = 0; i < config_.workers; ++i) {
-    workers.push_back(
-        std::make_unique<Worker>(i, Worker::Shared{config_, jetstream, *reader, fleet_, metrics_}));
-  }
-  {
-    MutexLock lock(owners_mutex);
-    routing = true;
+    ASSIGN_OR_RETURN(std::unique_ptr<JetStreamSource> reader,
+                     JetStreamSource::Create(*nats, jetstream, options));
+    workers.push_back(std::make_unique<Worker>(
+        i, std::move(reader), Worker::Shared{config_, jetstream, fleet_, metrics_}));
   }
   ASSIGN_OR_RETURN(
       std::unique_ptr<NatsSubscription> heartbeats,
@@ -209,7 +198,6 @@ absl::Status Subscriber::Session() {
     Turned();
     coordinator.Turn(Now());
     target_ready_ = coordinator.connected();
-    reader->Tick();
     systemd_.Watchdog();
     WaitForAny(stop_.fd(), closed.fd(), std::min(config_.report_interval, absl::Seconds(1)));
     rules_due = RulesAreDue();
@@ -217,11 +205,6 @@ absl::Status Subscriber::Session() {
   coordinator.Finish();
   for (auto& worker : workers) worker->Stop();
   heartbeats.reset();
-  {
-    MutexLock lock(owners_mutex);
-    routing = false;
-  }
-  reader.reset();
   return absl::UnavailableError(rules_due ? "a table can be merged now: its rule comes first"
                                           : "the connection to NATS was lost");
 }

@@ -14,6 +14,8 @@ namespace pmoves {
 namespace {
 
 constexpr absl::Duration kIdleWait = absl::Seconds(1);
+// Nothing but messages ends the wait for messages: how long a claim or a stop may wait for it.
+constexpr absl::Duration kRequestWait = absl::Milliseconds(100);
 
 absl::Status TransactionSetAside(const absl::Status& cause) {
   return WithSqlState(
@@ -31,9 +33,10 @@ absl::Status TruncateSetAside() {
 
 }  // namespace
 
-Worker::Worker(int index, Shared shared)
+Worker::Worker(int index, std::unique_ptr<JetStreamSource> reader, Shared shared)
     : index_(index),
       shared_(shared),
+      reader_(std::move(reader)),
       backoff_(shared.config.retry.initial, shared.config.retry.max,
                static_cast<uint32_t>(index) + 17) {}
 
@@ -68,46 +71,41 @@ void Worker::Release(const std::string& source) {
   wake_.notify_all();
 }
 
-void Worker::Ready(const std::string& stream) {
-  {
-    MutexLock lock(mutex_);
-    if (streams_.count(stream) == 0) return;  // another worker's
-    ready_.insert(stream);
-  }
-  wake_.notify_all();  // behind the lock, which the worker takes first of all when it wakes up
+bool Worker::HasRequests() {
+  MutexLock lock(mutex_);
+  return stopping() || !claims_.empty() || !releases_.empty();
 }
 
 void Worker::WaitForWork(absl::Time deadline) {
+  const bool reading = std::any_of(sources_.begin(), sources_.end(),
+                                   [](const auto& each) { return each.second->open; });
+  if (reading) {
+    if (!HasRequests()) AwaitMessages(std::min(deadline - absl::Now(), kRequestWait));
+    return;
+  }
   MutexLock lock(mutex_);
   const auto until = absl::ToChronoTime(deadline);
-  while (!stopping() && claims_.empty() && releases_.empty() && ready_.empty()) {
+  while (!stopping() && claims_.empty() && releases_.empty()) {
     if (wake_.wait_until(mutex_, until) == std::cv_status::timeout) return;
   }
 }
 
 bool Worker::WaitForMore(std::chrono::steady_clock::time_point deadline) {
-  std::set<std::string> ready;
-  while (ready.empty()) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    MutexLock lock(mutex_);
-    if (stopping() || !claims_.empty() || !releases_.empty()) return false;
-    if (ready_.empty()) wake_.wait_until(mutex_, deadline);
-    ready.swap(ready_);
+  while (!HasRequests()) {
+    const auto left = absl::FromChrono(deadline - std::chrono::steady_clock::now());
+    if (left <= absl::ZeroDuration()) return false;
+    if (AwaitMessages(std::min(left, kRequestWait))) return true;
   }
-  MarkReady(ready);
-  return true;
+  return false;
 }
 
 void Worker::Run() {
   while (!stopping()) {
     if (!EnsureConnection().ok()) {
       WaitForWork(std::max(connect_at_, absl::Now() + absl::Milliseconds(50)));
-      {
-        MutexLock lock(
-            mutex_);  // nothing can be claimed without a connection; the coordinator asks again
-        claims_.clear();
-        ready_.clear();
-      }
+      // Nothing can be claimed without a connection; the coordinator asks again.
+      MutexLock lock(mutex_);
+      claims_.clear();
       continue;
     }
     CarryOutRequests();

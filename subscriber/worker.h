@@ -9,8 +9,8 @@
 // over. The position row fences a worker that lost its lock without noticing. Crash-only: any doubt
 // (connection broke, commit outcome unknown, fenced, a broken reading) drops what is in memory,
 // reads the position row and the stream again from there. Invariant:  what is committed of a source
-// is always a whole number of its transactions (S2), each once (S3). Thread:     Claim, Release,
-// Ready and Stop from any thread; everything else in the worker's own.
+// is always a whole number of its transactions (S2), each once (S3). Thread:     Claim, Release
+// and Stop from any thread; everything else in the worker's own.
 #ifndef PMOVES_SUBSCRIBER_WORKER_H_
 #define PMOVES_SUBSCRIBER_WORKER_H_
 
@@ -52,11 +52,10 @@ class Worker {
   struct Shared {
     const SubscriberConfig& config;
     JetStream& jetstream;
-    JetStreamSource& reader;
     FleetState& fleet;
     SubscriberMetrics& metrics;
   };
-  Worker(int index, Shared shared);
+  Worker(int index, std::unique_ptr<JetStreamSource> reader, Shared shared);
   ~Worker();  // Stop()
 
   void Start();
@@ -65,8 +64,6 @@ class Worker {
   // Try to own this source / give it up. Carried out soon, in the worker's thread.
   void Claim(const std::string& source);
   void Release(const std::string& source);
-  // The reader has something of this stream.
-  void Ready(const std::string& stream);
   int owned() const { return owned_count_.load(); }
 
  private:
@@ -124,8 +121,10 @@ class Worker {
   };
 
   void Run();
-  // Waits until there is something to do or `deadline`.
+  // Waits until there is something to do or `deadline`; while sources are read, not longer than a
+  // claim or a stop may wait.
   void WaitForWork(absl::Time deadline);
+  bool HasRequests();
   // How long a batch that is not full may wait for more.
   absl::Duration PatienceNow() const;
   // Waits until the reader has more of an owned stream; false at `deadline`, or when there is
@@ -137,7 +136,8 @@ class Worker {
   absl::Status EnsureConnection();
   void DropConnection(const absl::Status& why);
   void CarryOutRequests();
-  void MarkReady(const std::set<std::string>& streams);
+  // Waits for at most `limit` until the reader has more of an owned stream.
+  bool AwaitMessages(absl::Duration limit);
   absl::Status TryClaim(const std::string& source);
   void GiveUp(const std::string& source);
   void OpenSources();
@@ -200,9 +200,8 @@ class Worker {
   std::condition_variable_any wake_;
   std::set<std::string> claims_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> releases_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::string> streams_ ABSL_GUARDED_BY(mutex_);  // of the owned sources
-  std::set<std::string> ready_ ABSL_GUARDED_BY(mutex_);
 
+  const std::unique_ptr<JetStreamSource> reader_;
   std::unique_ptr<PgConnection> connection_;
   std::unique_ptr<TargetCatalog> catalog_;
   std::unique_ptr<PgTarget> target_;

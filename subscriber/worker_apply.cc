@@ -13,7 +13,7 @@
 namespace pmoves {
 namespace {
 
-constexpr absl::Duration kIdleWait = absl::Seconds(1);
+constexpr absl::Duration kStopWait = absl::Milliseconds(100);  // nothing but messages ends a wait
 // A half-received oversized transaction holds a central transaction open: not longer than this
 // without a new message.
 constexpr absl::Duration kPieceWait = absl::Seconds(10);
@@ -309,15 +309,11 @@ absl::Status Worker::StreamPieces(Owned& owned) {
     absl::Time deadline = absl::Now() + kPieceWait;
     while (!complete && !owned.feed.Oversized()) {
       if (stopping()) return absl::CancelledError("stopping");
-      {
-        MutexLock lock(mutex_);
-        if (ready_.erase(owned.stream) > 0) owned.ready = true;
-        if (!owned.ready) {
-          if (absl::Now() > deadline)
-            return absl::DeadlineExceededError("the rest of a large transaction did not arrive");
-          wake_.wait_until(mutex_, absl::ToChronoTime(std::min(deadline, absl::Now() + kIdleWait)));
-          continue;
-        }
+      if (!owned.ready) {
+        if (absl::Now() > deadline)
+          return absl::DeadlineExceededError("the rest of a large transaction did not arrive");
+        AwaitMessages(kStopWait);
+        continue;
       }
       PumpSource(owned);
       if (!owned.open) return absl::AbortedError("the reading broke inside a large transaction");

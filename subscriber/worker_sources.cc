@@ -80,12 +80,10 @@ void Worker::DropConnection(const absl::Status& why) {
 void Worker::CarryOutRequests() {
   std::set<std::string> claims;
   std::set<std::string> releases;
-  std::set<std::string> ready;
   {
     MutexLock lock(mutex_);
     claims.swap(claims_);
     releases.swap(releases_);
-    ready.swap(ready_);
   }
   for (const std::string& source : releases) GiveUp(source);
   for (const std::string& source : claims) {
@@ -95,13 +93,15 @@ void Worker::CarryOutRequests() {
       LogLimited(LogLevel::kError, "source.claim_failed", MessageOf(status), {{"source", source}});
     }
   }
-  MarkReady(ready);
 }
 
-void Worker::MarkReady(const std::set<std::string>& streams) {
+bool Worker::AwaitMessages(absl::Duration limit) {
+  const std::set<std::string> streams = reader_->Await(limit);
+  if (streams.empty()) return false;
   for (auto& [name, owned] : sources_) {
     if (streams.count(owned->stream) > 0) owned->ready = true;
   }
+  return true;
 }
 
 absl::Status Worker::TryClaim(const std::string& source) {
@@ -132,10 +132,6 @@ absl::Status Worker::TryClaim(const std::string& source) {
                                        shared_.metrics.Of(source));
   owned->letters = *std::move(letters);
   owned->stream = proto::StreamName(source);
-  {
-    MutexLock lock(mutex_);
-    streams_.insert(owned->stream);
-  }
   sources_[source] = std::move(owned);
   owned_count_ = static_cast<int>(sources_.size());
   shared_.fleet.Update(source, [this](SourceState& state) {
@@ -150,11 +146,7 @@ absl::Status Worker::TryClaim(const std::string& source) {
 void Worker::GiveUp(const std::string& source) {
   auto found = sources_.find(source);
   if (found == sources_.end()) return;
-  shared_.reader.Close(found->second->stream);
-  {
-    MutexLock lock(mutex_);
-    streams_.erase(found->second->stream);
-  }
+  reader_->Close(found->second->stream);
   if (connection_ != nullptr && connection_->IsOpen()) {
     (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});
   }
@@ -227,7 +219,7 @@ absl::Status Worker::OpenSource(Owned& owned) {
   owned.stream_created = info.created;
   owned.feed.Reset(owned.epoch, owned.position);
   owned.counted_duplicates = owned.feed.duplicates();
-  RETURN_IF_ERROR(shared_.reader.Open(owned.stream, start));
+  RETURN_IF_ERROR(reader_->Open(owned.stream, start));
   owned.open = true;
   owned.ready = true;
   shared_.fleet.Update(owned.source, [&](SourceState& state) {
@@ -248,12 +240,13 @@ absl::Status Worker::OpenSource(Owned& owned) {
 }
 
 void Worker::PumpSource(Owned& owned) {
+  AwaitMessages(absl::ZeroDuration());
   const size_t room = static_cast<size_t>(shared_.config.batch.max_bytes);
   // What lies behind a complete large transaction stays with the reader until that is taken, and
   // the reader does not call again for what it has.
   while (owned.open && owned.ready && owned.feed.bytes() < room && !owned.feed.HalfComplete()) {
     const uint64_t before = owned.feed.last_sequence();
-    const absl::Status status = owned.feed.Pump(shared_.reader, owned.stream, 256, room);
+    const absl::Status status = owned.feed.Pump(*reader_, owned.stream, 256, room);
     if (status.code() == absl::StatusCode::kDataLoss) {
       owned.metrics.gaps.Increment();
       if (!owned.from_start) {
@@ -309,7 +302,7 @@ void Worker::Block(Owned& owned, const absl::Status& why, const std::string& tab
 }
 
 void Worker::ResetSource(Owned& owned, absl::Duration pause) {
-  shared_.reader.Close(owned.stream);
+  reader_->Close(owned.stream);
   owned.open = false;
   owned.ready = false;
   owned.feed.Reset(owned.epoch, owned.position);

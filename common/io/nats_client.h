@@ -57,6 +57,8 @@ struct NatsConfig {
 
 absl::Status NatsStatus(natsStatus status, std::string_view what);
 
+class NatsSubscriptionGraveyard;
+
 class NatsSubscription {
  public:
   // No handler runs after this returns; it waits for one that does, so never from inside the
@@ -68,6 +70,23 @@ class NatsSubscription {
   struct State;
   explicit NatsSubscription(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
+};
+
+// A subscription without a thread: what arrives waits until it is taken. One thread at a time.
+class NatsQueue {
+ public:
+  // What waits is dropped. The client may be gone already.
+  ~NatsQueue();
+  // The next message; null when none came within `timeout` (milliseconds; zero: when none is
+  // there), and at once when the connection is lost, or when the server says instead that nobody
+  // takes a request that was to be answered here: then *unanswered is true, and more may be there.
+  NatsMsgPtr Next(absl::Duration timeout, bool* unanswered);
+
+ private:
+  friend class NatsClient;
+  NatsQueue(natsSubscription* handle, NatsSubscriptionGraveyard* graveyard);
+  natsSubscription* const handle_;
+  NatsSubscriptionGraveyard* const graveyard_;
 };
 
 class NatsClient {
@@ -93,6 +112,10 @@ class NatsClient {
   // message.
   absl::StatusOr<std::unique_ptr<NatsSubscription>> Subscribe(const std::string& subject,
                                                               Handler handler);
+  // As Subscribe, but whoever needs a message waits for it himself: one thread less to be woken up.
+  // What comes while `max_waiting` messages wait is lost.
+  absl::StatusOr<std::unique_ptr<NatsQueue>> SubscribeQueue(const std::string& subject,
+                                                            size_t max_waiting);
   // A fresh subject below the inbox prefix.
   std::string NewInbox();
   bool IsClosed() const;

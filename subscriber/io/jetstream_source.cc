@@ -1,5 +1,6 @@
 #include "subscriber/io/jetstream_source.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -9,8 +10,6 @@
 #include <unordered_map>
 
 #include "absl/strings/str_format.h"
-#include "common/base/check.h"
-#include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "proto/message_codec.h"
 #include "subscriber/io/ack_reply.h"
@@ -21,6 +20,10 @@ namespace {
 
 constexpr int kMissedHeartbeats = 3;
 constexpr int64_t kRefusalPauseNs = int64_t{1000} * 1000 * 1000;
+// Beyond what all streams of one source ever ask for together: only what others send to the inbox
+// gets there.
+constexpr size_t kMostWaiting = 1 << 20;
+constexpr absl::Duration kTimerInterval = absl::Seconds(1);
 // Headers, subject and reply count too, at the server by their true size, which the library does
 // not tell. Rather too little than too much, so that what the server counts as the limit is within
 // ours.
@@ -99,23 +102,11 @@ struct Reader {
   absl::Status broken;  // nothing is queued or requested any more
 };
 
-// What is to be done when the lock is released: publishing may block, and on_ready is not ours.
-struct Actions {
-  struct Pull {
-    std::string subject;
-    std::string reply;
-    std::string body;
-  };
-  std::vector<Pull> pulls;
-  std::vector<std::string> ready;
-};
-
 }  // namespace
 
 struct JetStreamSource::State {
-  State(NatsClient& nats, JetStream& js, Options given,
-        std::function<void(const std::string&)> ready)
-      : client(nats), jetstream(js), options(given), on_ready(std::move(ready)) {
+  State(NatsClient& nats, JetStream& js, Options given)
+      : client(nats), jetstream(js), options(given) {
     inbox = client.NewInbox();
     consumer_prefix = "sync-" + inbox.substr(inbox.rfind('.') + 1);
     window_options = {
@@ -125,37 +116,33 @@ struct JetStreamSource::State {
         .silence_ns = absl::ToInt64Nanoseconds(options.idle_heartbeat) * kMissedHeartbeats};
   }
 
-  // ---- delivery thread ----
   void Deliver(NatsMsgPtr message);
-  void DeliverData(NatsMsgPtr message, std::string_view reply, Actions* actions);
-  void DeliverStatus(natsMsg* message, Actions* actions);
+  void DeliverData(NatsMsgPtr message, std::string_view reply);
+  void DeliverStatus(natsMsg* message);
   void HandleStatus(Reader& reader, uint64_t request, std::string_view status,
-                    std::string_view description, Actions* actions)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+                    std::string_view description);
+  void RunTimers();
 
-  // ---- any thread ----
-  Reader* FindByNumber(uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  Reader* FindByName(const std::string& stream, uint64_t* number)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  void Break(Reader& reader, absl::Status status, Actions* actions)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  void Pull(Reader& reader, uint64_t number, Actions* actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
-  void Run(const Actions& actions);
+  Reader* FindByNumber(uint64_t number);
+  Reader* FindByName(const std::string& stream, uint64_t* number);
+  void Break(Reader& reader, absl::Status status);
+  void BreakAll(const absl::Status& status);
+  void Pull(Reader& reader, uint64_t number);
   void Forget(const std::string& stream);
 
   NatsClient& client;
   JetStream& jetstream;
   const Options options;
-  const std::function<void(const std::string&)> on_ready;
   std::string inbox;            // replies come to <inbox>.<reader>.<request>
   std::string consumer_prefix;  // consumers are called <prefix>-<reader>
   PullWindow::Options window_options;
 
-  mutable Mutex mutex;
-  uint64_t last_number ABSL_GUARDED_BY(mutex) = 0;
-  std::unordered_map<uint64_t, std::unique_ptr<Reader>> readers ABSL_GUARDED_BY(mutex);
-  std::unordered_map<std::string, uint64_t> numbers ABSL_GUARDED_BY(mutex);  // by stream
-  std::unique_ptr<NatsSubscription> subscription;
+  uint64_t last_number = 0;
+  std::unordered_map<uint64_t, std::unique_ptr<Reader>> readers;
+  std::unordered_map<std::string, uint64_t> numbers;  // by stream
+  std::set<std::string> ready;                        // to be told by Await
+  int64_t timers_due_ns = 0;
+  std::unique_ptr<NatsQueue> arrivals;
 };
 
 Reader* JetStreamSource::State::FindByNumber(uint64_t number) {
@@ -170,51 +157,44 @@ Reader* JetStreamSource::State::FindByName(const std::string& stream, uint64_t* 
   return FindByNumber(*number);
 }
 
-void JetStreamSource::State::Break(Reader& reader, absl::Status status, Actions* actions) {
+void JetStreamSource::State::Break(Reader& reader, absl::Status status) {
   if (!reader.broken.ok()) return;
   reader.broken = std::move(status);
-  if (reader.queue.empty()) actions->ready.push_back(reader.stream);
+  if (reader.queue.empty()) ready.insert(reader.stream);
 }
 
-void JetStreamSource::State::Pull(Reader& reader, uint64_t number, Actions* actions) {
+void JetStreamSource::State::BreakAll(const absl::Status& status) {
+  for (const auto& [number, reader] : readers) Break(*reader, status);
+}
+
+void JetStreamSource::State::Pull(Reader& reader, uint64_t number) {
   if (!reader.broken.ok()) return;
   while (const std::optional<PullRequest> request = reader.window.Next(NowNs())) {
     const std::string max_bytes =
         request->bytes > 0 ? absl::StrFormat(R"(,"max_bytes":%d)", request->bytes) : "";
-    actions->pulls.push_back(
-        {.subject = absl::StrFormat("%s.CONSUMER.MSG.NEXT.%s.%s", jetstream.api_prefix(),
-                                    reader.stream, reader.consumer),
-         .reply = absl::StrFormat("%s.%d.%d", inbox, number, request->number),
-         .body = absl::StrFormat(R"({"batch":%d%s,"expires":%d,"idle_heartbeat":%d})",
-                                 request->messages, max_bytes,
-                                 absl::ToInt64Nanoseconds(options.expires),
-                                 absl::ToInt64Nanoseconds(options.idle_heartbeat))});
+    // A failure means that the connection is closed, which Await and Take notice.
+    (void)client.Publish(
+        absl::StrFormat("%s.CONSUMER.MSG.NEXT.%s.%s", jetstream.api_prefix(), reader.stream,
+                        reader.consumer),
+        absl::StrFormat("%s.%d.%d", inbox, number, request->number), {},
+        absl::StrFormat(R"({"batch":%d%s,"expires":%d,"idle_heartbeat":%d})", request->messages,
+                        max_bytes, absl::ToInt64Nanoseconds(options.expires),
+                        absl::ToInt64Nanoseconds(options.idle_heartbeat)));
   }
-}
-
-void JetStreamSource::State::Run(const Actions& actions) {
-  for (const Actions::Pull& pull : actions.pulls) {
-    // A failure means that the connection is closed, which Take and Tick notice.
-    (void)client.Publish(pull.subject, pull.reply, {}, pull.body);
-  }
-  for (const std::string& stream : actions.ready) on_ready(stream);
 }
 
 // ---- what arrives ----
 
 void JetStreamSource::State::Deliver(NatsMsgPtr message) {
-  Actions actions;
   const char* reply = natsMsg_GetReply(message.get());
   if (reply != nullptr && std::string_view(reply).starts_with(kAckReplyPrefix)) {
-    DeliverData(std::move(message), reply, &actions);
+    DeliverData(std::move(message), reply);
   } else {
-    DeliverStatus(message.get(), &actions);
+    DeliverStatus(message.get());
   }
-  Run(actions);
 }
 
-void JetStreamSource::State::DeliverData(NatsMsgPtr message, std::string_view reply,
-                                         Actions* actions) {
+void JetStreamSource::State::DeliverData(NatsMsgPtr message, std::string_view reply) {
   AckReply ack;
   std::string_view prefix;
   uint64_t number = 0;
@@ -222,30 +202,27 @@ void JetStreamSource::State::DeliverData(NatsMsgPtr message, std::string_view re
       prefix != consumer_prefix) {
     return;
   }
-  MutexLock lock(mutex);
   Reader* reader = FindByNumber(number);
   if (reader == nullptr || !reader->broken.ok() || ack.stream != reader->stream) return;
   if (ack.consumer_sequence != reader->next_consumer_sequence) {
-    Break(*reader,
-          absl::UnavailableError(absl::StrFormat(
-              "stream %s: delivery %d came instead of %d, messages were lost on the way",
-              reader->stream, ack.consumer_sequence, reader->next_consumer_sequence)),
-          actions);
+    Break(*reader, absl::UnavailableError(absl::StrFormat(
+                       "stream %s: delivery %d came instead of %d, messages were lost on the way",
+                       reader->stream, ack.consumer_sequence, reader->next_consumer_sequence)));
     return;
   }
   ++reader->next_consumer_sequence;
   const int64_t bytes = natsMsg_GetDataLength(message.get()) + kFramingBytes;
-  if (reader->queue.empty()) actions->ready.push_back(reader->stream);
+  if (reader->queue.empty()) ready.insert(reader->stream);
   reader->queue.push_back({.message = std::move(message),
                            .sequence = ack.stream_sequence,
                            .stored_us = ack.stored_ns / 1000,
                            .pending = ack.pending,
                            .bytes = bytes});
   reader->window.Received(bytes, NowNs());
-  Pull(*reader, number, actions);
+  Pull(*reader, number);
 }
 
-void JetStreamSource::State::DeliverStatus(natsMsg* message, Actions* actions) {
+void JetStreamSource::State::DeliverStatus(natsMsg* message) {
   std::string_view head;
   std::string_view base;
   uint64_t number = 0;
@@ -256,16 +233,15 @@ void JetStreamSource::State::DeliverStatus(natsMsg* message, Actions* actions) {
     return;
   }
   const std::string_view description = Header(message, "Description").value_or("");
-  MutexLock lock(mutex);
   Reader* reader = FindByNumber(number);
   if (reader == nullptr || !reader->broken.ok()) return;
   reader->window.Heard(NowNs());
-  HandleStatus(*reader, request, *status, description, actions);
-  Pull(*reader, number, actions);
+  HandleStatus(*reader, request, *status, description);
+  Pull(*reader, number);
 }
 
 void JetStreamSource::State::HandleStatus(Reader& reader, uint64_t request, std::string_view status,
-                                          std::string_view description, Actions* actions) {
+                                          std::string_view description) {
   const auto mentions = [&](std::string_view text) {
     return description.find(text) != std::string_view::npos;
   };
@@ -281,11 +257,11 @@ void JetStreamSource::State::HandleStatus(Reader& reader, uint64_t request, std:
   } else if (status == "409" && mentions("Exceeded MaxWaiting")) {
     reader.window.Refused(request, NowNs() + kRefusalPauseNs);
   } else if (status == "400" || (status == "409" && mentions("push based"))) {
-    Break(reader, absl::FailedPreconditionError(what), actions);
+    Break(reader, absl::FailedPreconditionError(what));
   } else {
-    // 503: nobody answers for the consumer. 409: consumer deleted, server shutdown, limits. 423 and
-    // whatever comes later.
-    Break(reader, absl::UnavailableError(what), actions);
+    // 409: consumer deleted, server shutdown, limits. 423 and whatever comes later. (503, nobody
+    // answers for the consumer, does not get here.)
+    Break(reader, absl::UnavailableError(what));
   }
 }
 
@@ -293,66 +269,43 @@ void JetStreamSource::State::HandleStatus(Reader& reader, uint64_t request, std:
 
 JetStreamSource::JetStreamSource(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-absl::StatusOr<std::unique_ptr<JetStreamSource>> JetStreamSource::Create(
-    NatsClient& client, JetStream& jetstream, Options options,
-    std::function<void(const std::string& stream)> on_ready) {
+absl::StatusOr<std::unique_ptr<JetStreamSource>> JetStreamSource::Create(NatsClient& client,
+                                                                         JetStream& jetstream,
+                                                                         Options options) {
   if (options.messages < 1 || options.bytes < 1 || options.idle_heartbeat > options.expires / 2) {
     return absl::InvalidArgumentError(
         "pull requests need messages and bytes, and heartbeats in at most half their time");
   }
-  auto state = std::make_unique<State>(client, jetstream, options, std::move(on_ready));
-  State* delivery = state.get();
-  auto subscription = client.Subscribe(state->inbox + ".>", [delivery](NatsMsgPtr message) {
-    delivery->Deliver(std::move(message));
-  });
-  RETURN_IF_ERROR(subscription.status());
-  state->subscription = *std::move(subscription);
+  auto state = std::make_unique<State>(client, jetstream, options);
+  ASSIGN_OR_RETURN(state->arrivals, client.SubscribeQueue(state->inbox + ".>", kMostWaiting));
   return std::unique_ptr<JetStreamSource>(new JetStreamSource(std::move(state)));
 }
 
 JetStreamSource::~JetStreamSource() {
-  state_->subscription.reset();  // no delivery after this
-  std::vector<std::string> streams;
-  {
-    MutexLock lock(state_->mutex);
-    for (const auto& [stream, number] : state_->numbers) streams.push_back(stream);
-  }
-  for (const std::string& stream : streams) state_->Forget(stream);
+  while (!state_->numbers.empty()) state_->Forget(std::string(state_->numbers.begin()->first));
 }
 
 absl::Status JetStreamSource::Open(const std::string& stream, uint64_t start_sequence) {
   Close(stream);
-  uint64_t number = 0;
-  {
-    MutexLock lock(state_->mutex);
-    number = ++state_->last_number;
-  }
+  const uint64_t number = ++state_->last_number;
   const std::string consumer = absl::StrFormat("%s-%d", state_->consumer_prefix, number);
   RETURN_IF_ERROR(state_->jetstream.CreateConsumer(stream, consumer, start_sequence));
-  Actions actions;
-  {
-    MutexLock lock(state_->mutex);
-    auto reader = std::make_unique<Reader>(stream, consumer, state_->window_options);
-    state_->Pull(*reader, number, &actions);
-    state_->numbers[stream] = number;
-    state_->readers[number] = std::move(reader);
-  }
-  state_->Run(actions);
+  auto reader = std::make_unique<Reader>(stream, consumer, state_->window_options);
+  state_->Pull(*reader, number);
+  state_->numbers[stream] = number;
+  state_->readers[number] = std::move(reader);
   return absl::OkStatus();
 }
 
 void JetStreamSource::Close(const std::string& stream) { state_->Forget(stream); }
 
 void JetStreamSource::State::Forget(const std::string& stream) {
-  std::unique_ptr<Reader> reader;
-  {
-    MutexLock lock(mutex);
-    const auto found = numbers.find(stream);
-    if (found == numbers.end()) return;
-    reader = std::move(readers[found->second]);
-    readers.erase(found->second);
-    numbers.erase(found);
-  }
+  const auto found = numbers.find(stream);
+  if (found == numbers.end()) return;
+  const std::unique_ptr<Reader> reader = std::move(readers[found->second]);
+  readers.erase(found->second);
+  numbers.erase(found);
+  ready.erase(reader->stream);
   // A courtesy: the server forgets an unused consumer by itself after a while.
   (void)client.Publish(absl::StrFormat("%s.CONSUMER.DELETE.%s.%s", jetstream.api_prefix(),
                                        reader->stream, reader->consumer),
@@ -361,71 +314,76 @@ void JetStreamSource::State::Forget(const std::string& stream) {
 
 absl::Status JetStreamSource::Take(const std::string& stream, size_t max_messages, size_t max_bytes,
                                    std::vector<FetchedMessage>* out) {
-  std::vector<Queued> taken;
-  Actions actions;
-  {
-    MutexLock lock(state_->mutex);
-    uint64_t number = 0;
-    Reader* reader = state_->FindByName(stream, &number);
-    if (reader == nullptr) {
-      return absl::NotFoundError(absl::StrFormat("stream %s is not open", stream));
-    }
-    if (reader->queue.empty()) {
-      if (reader->broken.ok() && state_->client.IsClosed()) {
-        reader->broken = absl::UnavailableError("the connection to NATS was lost");
-      }
-      return reader->broken;
-    }
-    size_t bytes = 0;
-    while (!reader->queue.empty() && taken.size() < max_messages &&
-           (taken.empty() || bytes < max_bytes)) {
-      Queued& front = reader->queue.front();
-      bytes += static_cast<size_t>(natsMsg_GetDataLength(front.message.get()));
-      reader->window.Taken(front.bytes);
-      taken.push_back(std::move(front));
-      reader->queue.pop_front();
-    }
-    state_->Pull(*reader, number, &actions);
+  uint64_t number = 0;
+  Reader* reader = state_->FindByName(stream, &number);
+  if (reader == nullptr) {
+    return absl::NotFoundError(absl::StrFormat("stream %s is not open", stream));
   }
-  state_->Run(actions);
+  if (reader->queue.empty()) return reader->broken;
+  std::vector<Queued> taken;
+  size_t bytes = 0;
+  while (!reader->queue.empty() && taken.size() < max_messages &&
+         (taken.empty() || bytes < max_bytes)) {
+    Queued& front = reader->queue.front();
+    bytes += static_cast<size_t>(natsMsg_GetDataLength(front.message.get()));
+    reader->window.Taken(front.bytes);
+    taken.push_back(std::move(front));
+    reader->queue.pop_front();
+  }
+  state_->Pull(*reader, number);  // first, so that more comes while these are read
   out->reserve(out->size() + taken.size());
   for (Queued& queued : taken) out->push_back(ToFetched(stream, std::move(queued)));
   return absl::OkStatus();
 }
 
-void JetStreamSource::Tick() {
-  const bool closed = state_->client.IsClosed();
+std::set<std::string> JetStreamSource::Await(absl::Duration limit) {
+  State& state = *state_;
+  const int64_t deadline_ns = NowNs() + absl::ToInt64Nanoseconds(limit);
+  absl::Duration wait;  // nothing: first of all, what is there already
+  while (true) {
+    bool unanswered = false;
+    if (NatsMsgPtr message = state.arrivals->Next(wait, &unanswered)) {
+      state.Deliver(std::move(message));
+      if (wait == absl::ZeroDuration()) continue;
+    }
+    if (unanswered) {
+      // For which of them the library does not tell.
+      state.BreakAll(absl::UnavailableError("nobody answers for a consumer"));
+      continue;
+    }
+    state.RunTimers();
+    const int64_t now_ns = NowNs();
+    if (!state.ready.empty() || now_ns >= deadline_ns || state.client.IsClosed()) break;
+    wait = absl::Nanoseconds(std::min(deadline_ns, state.timers_due_ns) - now_ns);
+  }
+  return std::exchange(state.ready, {});
+}
+
+// After what has arrived is received: until then its owner may have been silent, not the server.
+void JetStreamSource::State::RunTimers() {
   const int64_t now_ns = NowNs();
-  Actions actions;
-  {
-    MutexLock lock(state_->mutex);
-    for (const auto& [number, reader] : state_->readers) {
-      if (closed) {
-        state_->Break(*reader, absl::UnavailableError("the connection to NATS was lost"), &actions);
-      } else if (reader->window.IsSilent(now_ns)) {
-        state_->Break(
-            *reader,
+  if (client.IsClosed()) BreakAll(absl::UnavailableError("the connection to NATS was lost"));
+  if (now_ns < timers_due_ns) return;
+  timers_due_ns = now_ns + absl::ToInt64Nanoseconds(kTimerInterval);
+  for (const auto& [number, reader] : readers) {
+    if (reader->window.IsSilent(now_ns)) {
+      Break(*reader,
             absl::UnavailableError(absl::StrFormat("stream %s: the server missed %d heartbeats",
-                                                   reader->stream, kMissedHeartbeats)),
-            &actions);
-      } else {
-        reader->window.Expire(now_ns);
-        state_->Pull(*reader, number, &actions);
-      }
+                                                   reader->stream, kMissedHeartbeats)));
+    } else {
+      reader->window.Expire(now_ns);
+      Pull(*reader, number);
     }
   }
-  state_->Run(actions);
 }
 
 size_t JetStreamSource::queued_messages() const {
-  MutexLock lock(state_->mutex);
   int64_t sum = 0;
   for (const auto& [number, reader] : state_->readers) sum += reader->window.queued_messages();
   return static_cast<size_t>(sum);
 }
 
 size_t JetStreamSource::queued_bytes() const {
-  MutexLock lock(state_->mutex);
   int64_t sum = 0;
   for (const auto& [number, reader] : state_->readers) sum += reader->window.queued_bytes();
   return static_cast<size_t>(sum);

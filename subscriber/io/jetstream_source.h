@@ -15,18 +15,20 @@
 // half a request's worth. An idle stream keeps one request open, which costs one renewal per
 // `expires`.
 //
+// It has no thread of its own: the caller waits on the subscription himself (Await), which saves
+// waking a thread up between the library's and his. What arrives while he is busy waits in the
+// library, within the limits above; his silence is never taken for the server's.
+//
 // Invariant: a stream's messages come out of Take in the order of its sequence, none left out, or
 //            an error comes instead.
-// Thread:    Open, Close, Take, Tick from any thread; Open, Take and Close of one stream from one
-//            thread at a time. on_ready runs on the library's delivery thread or in Tick: it only
-//            notes the name and must not call back into this object.
+// Thread:    its owner's (a worker).
 #ifndef PMOVES_SUBSCRIBER_IO_JETSTREAM_SOURCE_H_
 #define PMOVES_SUBSCRIBER_IO_JETSTREAM_SOURCE_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,12 +63,10 @@ class JetStreamSource {
     absl::Duration idle_heartbeat = absl::Seconds(5);  // silence for three of them is an error
   };
 
-  // on_ready(stream): there is something to Take, a message or an error. It comes once per change
-  // from nothing to something: after it, Take until nothing comes. The connection and the JetStream
-  // must outlive the source.
-  static absl::StatusOr<std::unique_ptr<JetStreamSource>> Create(
-      NatsClient& client, JetStream& jetstream, Options options,
-      std::function<void(const std::string& stream)> on_ready);
+  // The connection and the JetStream must outlive the source.
+  static absl::StatusOr<std::unique_ptr<JetStreamSource>> Create(NatsClient& client,
+                                                                 JetStream& jetstream,
+                                                                 Options options);
   ~JetStreamSource();
 
   // Starts (or restarts) the reading of `stream` at `start_sequence`, which must not be beyond last
@@ -83,10 +83,13 @@ class JetStreamSource {
   // or Close.
   absl::Status Take(const std::string& stream, size_t max_messages, size_t max_bytes,
                     std::vector<FetchedMessage>* out);
-  // Timers: call it about once a second.
-  void Tick();
+  // Waits for at most `limit` until there is something new to Take, a message or an error (zero:
+  // only receives what has arrived); not longer than the connection lives. Returns the streams of
+  // which that is true; each comes once per change from nothing to something: after it, Take until
+  // nothing comes. Call it at least once a second: it also renews requests and notices silence.
+  std::set<std::string> Await(absl::Duration limit);
 
-  // Received and not yet taken, of all streams (for metrics and tests).
+  // Received and not yet taken, of all streams (for tests).
   size_t queued_messages() const;
   size_t queued_bytes() const;
 

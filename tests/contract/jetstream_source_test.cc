@@ -1,6 +1,6 @@
 #include "subscriber/io/jetstream_source.h"
 
-#include <set>
+#include <functional>
 #include <thread>
 
 #include "common/base/mutex.h"
@@ -9,6 +9,7 @@
 namespace pmoves {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -22,30 +23,42 @@ class JetStreamSourceTest : public NatsTest {
   void TearDown() override { source_.reset(); }
 
   void MakeSource(JetStreamSource::Options options = {}) {
-    auto source =
-        JetStreamSource::Create(*client_, *jetstream_, options, [this](const std::string& stream) {
-          MutexLock lock(mutex_);
-          ready_.insert(stream);
-        });
-    ASSERT_THAT(source, IsOk());
-    source_ = *std::move(source);
+    source_ = NewSource(options);
+    ASSERT_NE(source_, nullptr);
   }
-  bool IsReady(const std::string& stream = kStream) {
-    MutexLock lock(mutex_);
-    return ready_.erase(stream) > 0;
+  std::unique_ptr<JetStreamSource> NewSource(JetStreamSource::Options options) {
+    auto source = JetStreamSource::Create(*client_, *jetstream_, options);
+    EXPECT_THAT(source, IsOk());
+    return source.ok() ? *std::move(source) : nullptr;
   }
   // Takes until `count` messages came, or an error.
   absl::Status Await(size_t count, std::vector<FetchedMessage>* out,
-                     const std::string& stream = kStream, size_t max_messages = 1000) {
-    absl::Status status;
-    if (!Eventually([&] {
-          source_->Tick();
-          status = source_->Take(stream, max_messages, 1 << 20, out);
-          return !status.ok() || out->size() >= count;
-        })) {
-      return absl::DeadlineExceededError(absl::StrFormat("%d messages came", out->size()));
+                     const std::string& stream = kStream) {
+    return Await(*source_, count, out, stream, 1000);
+  }
+  static absl::Status Await(JetStreamSource& source, size_t count, std::vector<FetchedMessage>* out,
+                            const std::string& stream, size_t max_messages) {
+    const absl::Time deadline = absl::Now() + kPatience;
+    while (absl::Now() < deadline) {
+      (void)source.Await(kStep);
+      absl::Status status;
+      size_t before = out->size() + 1;
+      while (status.ok() && out->size() < count && before != out->size()) {
+        before = out->size();
+        status = source.Take(stream, max_messages, 1 << 20, out);
+      }
+      if (!status.ok() || out->size() >= count) return status;
     }
-    return status;
+    return absl::DeadlineExceededError(absl::StrFormat("%d messages came", out->size()));
+  }
+  // Receives until `done`.
+  bool ReceiveUntil(const std::function<bool()>& done) {
+    const absl::Time deadline = absl::Now() + kPatience;
+    while (!done()) {
+      if (absl::Now() >= deadline) return false;
+      (void)source_->Await(kStep);
+    }
+    return true;
   }
   absl::Status AwaitError(const std::string& stream = kStream) {
     std::vector<FetchedMessage> ignored;
@@ -59,8 +72,9 @@ class JetStreamSourceTest : public NatsTest {
     }
   }
 
+  static constexpr absl::Duration kPatience = absl::Seconds(20);
+  static constexpr absl::Duration kStep = absl::Milliseconds(20);
   Mutex mutex_;
-  std::set<std::string> ready_;
   std::unique_ptr<JetStreamSource> source_;
 };
 
@@ -68,7 +82,7 @@ TEST_F(JetStreamSourceTest, ReadsEverythingInOrderFromTheGivenSequence) {
   Store(1, 1000);
   MakeSource();
   ASSERT_THAT(source_->Open(kStream, 101), IsOk());
-  ASSERT_TRUE(Eventually([&] { return IsReady(); }));
+  EXPECT_THAT(source_->Await(absl::Seconds(20)), ElementsAre(kStream));
   std::vector<FetchedMessage> messages;
   ASSERT_THAT(Await(900, &messages), IsOk());
   ExpectNumbers(messages, 101, 1000);
@@ -120,8 +134,9 @@ TEST_P(FlowControlTest, QueuesAtMostTwoRequestsAndStillMovesEverything) {
   while (messages.size() < kMessages) {
     // Let come what may come before each take. All that was asked for is there when a round trip
     // behind it is.
-    ASSERT_TRUE(Eventually([&] { return source_->queued_messages() > 0; }));
+    ASSERT_TRUE(ReceiveUntil([&] { return source_->queued_messages() > 0; }));
     ASSERT_THAT(client_->Flush(absl::Seconds(5)), IsOk());
+    (void)source_->Await(absl::ZeroDuration());
     most_messages = std::max(most_messages, source_->queued_messages());
     most_bytes = std::max(most_bytes, source_->queued_bytes());
     ASSERT_THAT(source_->Take(kStream, 3, 1 << 20, &messages), IsOk());
@@ -156,7 +171,7 @@ TEST_F(JetStreamSourceTest, TakeHonoursItsLimits) {
   Store(1, 20, 1000);
   MakeSource();
   ASSERT_THAT(source_->Open(kStream, 1), IsOk());
-  ASSERT_TRUE(Eventually([&] { return source_->queued_messages() == 20; }));
+  ASSERT_TRUE(ReceiveUntil([&] { return source_->queued_messages() == 20; }));
   std::vector<FetchedMessage> messages;
   ASSERT_THAT(source_->Take(kStream, 3, 1 << 20, &messages), IsOk());
   EXPECT_EQ(messages.size(), 3u);
@@ -176,10 +191,7 @@ TEST_F(JetStreamSourceTest, PullRequestsAreRenewedWhenTheirTimeIsOver) {
   ASSERT_THAT(spy, IsOk());
   MakeSource({.expires = absl::Seconds(1), .idle_heartbeat = absl::Milliseconds(500)});
   ASSERT_THAT(source_->Open(kStream, 1), IsOk());
-  ASSERT_TRUE(Eventually([&] {
-    source_->Tick();
-    return requests >= 4;
-  }));
+  ASSERT_TRUE(ReceiveUntil([&] { return requests >= 4; }));
   EXPECT_LE(requests, 5) << "an idle stream keeps one request open, not two";
   Store(1, 5);
   std::vector<FetchedMessage> messages;
@@ -203,14 +215,37 @@ TEST_F(JetStreamSourceTest, ADeletedConsumerIsAnErrorAndOpeningAgainGoesOn) {
   std::vector<FetchedMessage> messages;
   ASSERT_THAT(Await(10, &messages), IsOk());
   ASSERT_TRUE(Eventually([&] { return requests >= 1; }));
-  ready_.clear();
+  (void)source_->Await(absl::ZeroDuration());
   ASSERT_THAT(jetstream_->DeleteConsumer(kStream, consumer), IsOk());
-  ASSERT_TRUE(Eventually([&] { return IsReady(); })) << "an error makes a stream ready";
+  EXPECT_THAT(source_->Await(absl::Seconds(20)), ElementsAre(kStream)) << "an error is news, too";
   EXPECT_THAT(AwaitError(), StatusIs(absl::StatusCode::kUnavailable, HasSubstr(kStream)));
   Store(11, 20);
   ASSERT_THAT(source_->Open(kStream, 11), IsOk());
   ASSERT_THAT(Await(20, &messages), IsOk());
   ExpectNumbers(messages, 1, 20);
+}
+
+TEST_F(JetStreamSourceTest, ARequestThatNobodyAnswersIsAnErrorAtOnce) {
+  std::string inbox;
+  auto spy = client_->Subscribe("$JS.API.CONSUMER.MSG.NEXT.>", [&](NatsMsgPtr message) {
+    MutexLock lock(mutex_);
+    inbox = natsMsg_GetReply(message.get());
+  });
+  ASSERT_THAT(spy, IsOk());
+  MakeSource();
+  ASSERT_THAT(source_->Open(kStream, 1), IsOk());
+  ASSERT_TRUE(Eventually([&] {
+    MutexLock lock(mutex_);
+    return !inbox.empty();
+  }));
+  Store(1, 3);
+  ASSERT_TRUE(ReceiveUntil([&] { return source_->queued_messages() == 3; }));
+  // What the server says when a consumer and its stream's leader are gone.
+  ASSERT_THAT(client_->Publish("nobody.is.here", inbox, {}, ""), IsOk());
+  std::vector<FetchedMessage> messages;
+  EXPECT_THAT(Await(20, &messages),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("nobody answers")));
+  ExpectNumbers(messages, 1, 3);
 }
 
 TEST_F(JetStreamSourceTest, ADeletedStreamIsAnErrorThatDoesNotTouchOthers) {
@@ -265,8 +300,7 @@ TEST_F(JetStreamSourceTest, AnIdleServerIsNotSilent) {
   ASSERT_THAT(spy, IsOk());
   ASSERT_THAT(source_->Open(kStream, 1), IsOk());
   std::vector<FetchedMessage> messages;
-  ASSERT_TRUE(Eventually([&] {
-    source_->Tick();
+  ASSERT_TRUE(ReceiveUntil([&] {
     EXPECT_THAT(source_->Take(kStream, 10, 1000, &messages), IsOk());
     return heartbeats >= 8;  // twice the time after which silence would be an error
   }));
@@ -289,7 +323,7 @@ TEST_F(JetStreamSourceTest, ForeignMessagesAreHandedOverWithTheirHeaders) {
   EXPECT_EQ(messages[0].subject, "supabase.sync.jobs.GARBAGE.jetson-01");
   EXPECT_THAT(messages[0].headers, IsEmpty());
   EXPECT_THAT(messages[1].envelope, StatusIs(absl::StatusCode::kInvalidArgument));
-  EXPECT_THAT(messages[1].headers, ::testing::ElementsAre(::testing::Pair("Sync-Protocol", "999")));
+  EXPECT_THAT(messages[1].headers, ElementsAre(::testing::Pair("Sync-Protocol", "999")));
   EXPECT_EQ(messages[1].body, "");
   EXPECT_THAT(messages[2].envelope, IsOk());
 }
@@ -309,7 +343,7 @@ TEST_F(JetStreamSourceTest, AGapInTheDeliveriesIsAnError) {
     return !consumer.empty();
   }));
   Store(1, 10);
-  ASSERT_TRUE(Eventually([&] { return source_->queued_messages() == 4; }));
+  ASSERT_TRUE(ReceiveUntil([&] { return source_->queued_messages() == 4; }));
   // Somebody else takes one of this consumer's deliveries.
   ASSERT_THAT(client_->Request("$JS.API.CONSUMER.MSG.NEXT.SYNC_jetson-01." + consumer,
                                R"({"batch":1,"no_wait":true})", absl::Seconds(5)),
@@ -370,14 +404,43 @@ TEST_F(JetStreamSourceTest, ClosingRemovesTheConsumerAtTheServer) {
   EXPECT_TRUE(Eventually([&] { return !consumers(); }));
 }
 
-TEST_F(JetStreamSourceTest, SeveralThreadsReadSeveralStreams) {
+TEST_F(JetStreamSourceTest, AnOwnerThatWasBusyForLongerThanSilenceMayLastGoesOn) {
+  MakeSource({.expires = absl::Seconds(10), .idle_heartbeat = absl::Milliseconds(100)});
+  ASSERT_THAT(source_->Open(kStream, 1), IsOk());
+  std::atomic<int> heartbeats = 0;
+  auto spy = client_->Subscribe(client_->NewInbox().substr(0, 6) + ".>", [&](NatsMsgPtr message) {
+    const char* status = nullptr;
+    if (natsMsgHeader_Get(message.get(), "Status", &status) == NATS_OK) ++heartbeats;
+  });
+  ASSERT_THAT(spy, IsOk());
+  ASSERT_TRUE(Eventually([&] { return heartbeats >= 8; }));
+  Store(1, 5);
+  std::vector<FetchedMessage> messages;
+  ASSERT_THAT(Await(5, &messages), IsOk());
+  ExpectNumbers(messages, 1, 5);
+}
+
+TEST_F(JetStreamSourceTest, WaitingForMessagesEndsWhenOneComesAndWhenItsTimeIsOver) {
+  MakeSource();
+  ASSERT_THAT(source_->Open(kStream, 1), IsOk());
+  const absl::Time begun = absl::Now();
+  EXPECT_THAT(source_->Await(absl::Milliseconds(50)), IsEmpty());
+  EXPECT_GE(absl::Now() - begun, absl::Milliseconds(50));
+  std::thread later([&] { Store(1, 1); });
+  EXPECT_THAT(source_->Await(absl::Seconds(20)), ElementsAre(kStream));
+  EXPECT_LT(absl::Now() - begun, absl::Seconds(15));
+  later.join();
+}
+
+TEST_F(JetStreamSourceTest, SeveralSourcesOfOneConnectionReadInThreadsOfTheirOwn) {
   constexpr int kStreams = 4;
   constexpr uint64_t kMessages = 500;
-  MakeSource({.messages = 20, .bytes = 100000});
+  std::vector<std::unique_ptr<JetStreamSource>> sources;
   for (int i = 0; i < kStreams; ++i) {
     const std::string name = absl::StrFormat("edge-%d", i);
     ASSERT_THAT(jetstream_->EnsureStream(SourceStream(-1, name)), IsOk());
-    ASSERT_THAT(source_->Open(proto::StreamName(name), 1), IsOk());
+    sources.push_back(NewSource({.messages = 20, .bytes = 100000}));
+    ASSERT_THAT(sources.back()->Open(proto::StreamName(name), 1), IsOk());
   }
   std::vector<std::thread> threads;
   std::atomic<uint64_t> total = 0;
@@ -385,7 +448,7 @@ TEST_F(JetStreamSourceTest, SeveralThreadsReadSeveralStreams) {
     threads.emplace_back([&, i] {
       const std::string stream = absl::StrFormat("SYNC_edge-%d", i);
       std::vector<FetchedMessage> messages;
-      EXPECT_THAT(Await(kMessages, &messages, stream, 7), IsOk());
+      EXPECT_THAT(Await(*sources[static_cast<size_t>(i)], kMessages, &messages, stream, 7), IsOk());
       for (size_t k = 0; k < messages.size(); ++k) EXPECT_EQ(messages[k].sequence, k + 1);
       total += messages.size();
     });
@@ -404,8 +467,7 @@ TEST_F(JetStreamSourceTest, SeveralThreadsReadSeveralStreams) {
 
 TEST_F(JetStreamSourceTest, BadOptionsAreRefused) {
   const auto create = [&](JetStreamSource::Options options) {
-    return JetStreamSource::Create(*client_, *jetstream_, options, [](const std::string&) {})
-        .status();
+    return JetStreamSource::Create(*client_, *jetstream_, options).status();
   };
   EXPECT_THAT(create({.messages = 0}), Not(IsOk()));
   EXPECT_THAT(create({.bytes = 0}), Not(IsOk()));
