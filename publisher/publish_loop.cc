@@ -30,7 +30,11 @@ constexpr int kFewEvents = 8;
 constexpr absl::Duration kGatherMany = absl::Milliseconds(1);
 constexpr absl::Duration kGatherInFlight = absl::Microseconds(500);
 constexpr absl::Duration kGatherFew = absl::Microseconds(20);
-constexpr absl::Duration kAckWait = absl::Milliseconds(10);
+constexpr absl::Duration kAckWait = absl::Milliseconds(2);
+// While acks are awaited nothing else ends the wait: how long a stop, or WAL that could be read,
+// may wait for them.
+constexpr absl::Duration kAwaitAcks = absl::Milliseconds(1);
+constexpr absl::Duration kAwaitAcksBlocked = absl::Milliseconds(10);
 constexpr absl::Duration kDrainTime = absl::Seconds(5);
 // A transaction takes its commit time a moment before its place in the WAL.
 constexpr absl::Duration kCommitSlack = absl::Seconds(1);
@@ -298,14 +302,17 @@ void PublishLoop::Wait() {
       parts_.plan.holds_group() || !parts_.plan.ready().empty() || progress_waits;
   if (!awaits_acks && parts_.sink.in_flight_messages() > 0)
     until = std::min(until, now_ + kAckWait);
-  std::array<pollfd, 5> fds = {{{awaits_acks ? parts_.sink.fd() : -1, POLLIN, 0},
-                                {parts_.stop.fd(), POLLIN, 0},
-                                {parts_.applied.fd(), POLLIN, 0},
-                                {parts_.refetcher.fd(), POLLIN, 0},
-                                {parts_.source.fd(), POLLIN, 0}}};
+  if (awaits_acks && parts_.sink.in_flight_messages() > 0) {
+    parts_.sink.Await(std::min(until - MonotonicNow(), blocked_ ? kAwaitAcksBlocked : kAwaitAcks));
+    return;
+  }
   const absl::Duration gather = drained_ ? GatherTime() : absl::ZeroDuration();
   if (gather > absl::ZeroDuration()) until = std::min(until, MonotonicNow() + gather);
   const bool skip_wal = blocked_ || gather > absl::ZeroDuration();
+  std::array<pollfd, 4> fds = {{{parts_.stop.fd(), POLLIN, 0},
+                                {parts_.applied.fd(), POLLIN, 0},
+                                {parts_.refetcher.fd(), POLLIN, 0},
+                                {parts_.source.fd(), POLLIN, 0}}};
   const timespec timeout = absl::ToTimespec(std::max(until - MonotonicNow(), absl::ZeroDuration()));
   ppoll(fds.data(), fds.size() - (skip_wal ? 1 : 0), &timeout, nullptr);
 }
@@ -321,8 +328,7 @@ absl::Status PublishLoop::Drain() {
     TakeApplied();
     RETURN_IF_ERROR(PublishReady());
     if (parts_.plan.ready().empty() && parts_.sink.in_flight_messages() == 0) break;
-    pollfd acks = {parts_.sink.fd(), POLLIN, 0};
-    poll(&acks, 1, 100);
+    parts_.sink.Await(absl::Milliseconds(100));
   }
   now_ = MonotonicNow();
   return Report();

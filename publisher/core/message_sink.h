@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/base/lsn.h"
 #include "publisher/core/message_plan.h"
 
@@ -44,8 +45,8 @@ class MessageSink {
   virtual absl::Status TakeAcks(std::vector<StoredMessage>* acks) = 0;
   virtual size_t in_flight_messages() const = 0;
   virtual size_t in_flight_bytes() const = 0;
-  // Readable when TakeAcks has something to say.
-  virtual int fd() const = 0;
+  // Waits for at most `limit` until TakeAcks may have something to say.
+  virtual void Await(absl::Duration limit) = 0;
 };
 
 }  // namespace pmoves

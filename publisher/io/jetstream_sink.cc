@@ -1,10 +1,7 @@
 #include "publisher/io/jetstream_sink.h"
 
 #include <simdjson.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstring>
@@ -12,13 +9,15 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/check.h"
-#include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "proto/message_codec.h"
 
 namespace pmoves {
 namespace {
 
+// There cannot be more answers than messages in flight; what anybody else sends to the inbox must
+// not fill the memory.
+constexpr size_t kForgedAnswers = 1024;
 constexpr char kFenceHeader[] = "Nats-Expected-Last-Sequence";
 
 // Error codes of the server, with their names in its list.
@@ -58,42 +57,11 @@ struct JetStreamSink::Ack {
   absl::Status status;
 };
 
-// What the library's delivery thread hands to the publish loop.
-class JetStreamSink::AckQueue {
+// Reads what the server answered.
+class JetStreamSink::AckParser {
  public:
-  AckQueue(const std::string& stream, size_t limit)
-      : stream_(stream), limit_(limit), fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    PMOVES_CHECK(fd_ >= 0);
-  }
-  ~AckQueue() { close(fd_); }
+  explicit AckParser(const std::string& stream) : stream_(stream) {}
 
-  // Delivery thread.
-  void Deliver(natsMsg* message) {
-    Ack ack = Parse(message);
-    ack.arrived_ns = NowNs();
-    {
-      MutexLock lock(mutex_);
-      if (acks_.size() >= limit_) return;  // forged: there cannot be more acks than messages
-      acks_.push_back(std::move(ack));
-      if (std::exchange(signalled_, true)) return;
-    }
-    // Behind the lock, which the loop takes first of all when it wakes up.
-    const uint64_t one = 1;
-    PMOVES_CHECK(write(fd_, &one, sizeof one) == sizeof one);
-  }
-
-  // Publish loop. REQUIRES: *acks is empty.
-  void Take(std::vector<Ack>* acks) {
-    MutexLock lock(mutex_);
-    acks->swap(acks_);
-    uint64_t count = 0;
-    // Nothing to read: the signal of acks that are taken already is still to come.
-    if (signalled_ && read(fd_, &count, sizeof count) == sizeof count) signalled_ = false;
-  }
-
-  int fd() const { return fd_; }
-
- private:
   Ack Parse(natsMsg* message) {
     Ack ack;
     const std::string_view subject = natsMsg_GetSubject(message);
@@ -104,17 +72,11 @@ class JetStreamSink::AckQueue {
       ack.status = absl::UnavailableError("an ack without a message number");
       return ack;
     }
-    if (natsMsg_IsNoResponders(message)) {
-      ack.status = absl::UnavailableError(
-          absl::StrFormat("no stream takes the messages of %s: it does not exist, JetStream is "
-                          "off, or it has no leader",
-                          stream_));
-      return ack;
-    }
     ack.status = ParseBody(message, &ack.sequence);
     return ack;
   }
 
+ private:
   absl::Status ParseBody(natsMsg* message, uint64_t* sequence) {
     simdjson::dom::element answer;
     if (parser_.parse(natsMsg_GetData(message), static_cast<size_t>(natsMsg_GetDataLength(message)))
@@ -147,23 +109,15 @@ class JetStreamSink::AckQueue {
   }
 
   const std::string stream_;
-  const size_t limit_;
-  const int fd_;
-  simdjson::dom::parser parser_;  // delivery thread only
-  Mutex mutex_;
-  std::vector<Ack> acks_ ABSL_GUARDED_BY(mutex_);
-  bool signalled_ ABSL_GUARDED_BY(mutex_) = false;  // fd_ is readable, or is about to be
+  simdjson::dom::parser parser_;
 };
 
 absl::StatusOr<std::unique_ptr<JetStreamSink>> JetStreamSink::Create(
     NatsClient& client, std::string stream, uint64_t expected_last_sequence, Options options) {
   std::unique_ptr<JetStreamSink> sink(
       new JetStreamSink(client, std::move(stream), expected_last_sequence, options));
-  AckQueue* queue = sink->queue_.get();
-  auto subscription = client.Subscribe(
-      sink->reply_ + "*", [queue](NatsMsgPtr message) { queue->Deliver(message.get()); });
-  RETURN_IF_ERROR(subscription.status());
-  sink->subscription_ = *std::move(subscription);
+  ASSIGN_OR_RETURN(sink->answers_, client.SubscribeQueue(sink->reply_ + "*",
+                                                         options.window_messages + kForgedAnswers));
   return sink;
 }
 
@@ -175,13 +129,15 @@ JetStreamSink::JetStreamSink(NatsClient& client, std::string stream,
       reply_(client.NewInbox() + "."),
       reply_prefix_(reply_.size()),
       last_sequence_(expected_last_sequence),
-      queue_(std::make_unique<AckQueue>(stream_, options.window_messages)) {
+      parser_(std::make_unique<AckParser>(stream_)) {
   PMOVES_CHECK(options_.window_messages > 0);
 }
 
 JetStreamSink::~JetStreamSink() = default;
 
-int JetStreamSink::fd() const { return queue_->fd(); }
+void JetStreamSink::Await(absl::Duration limit) {
+  if (waiting_ == nullptr && !unanswered_) waiting_ = answers_->Next(limit, &unanswered_);
+}
 
 bool JetStreamSink::HasRoom() const {
   if (!failed_.ok()) return false;
@@ -222,12 +178,19 @@ absl::Status JetStreamSink::Publish(OutgoingMessage message) {
 
 absl::Status JetStreamSink::TakeAcks(std::vector<StoredMessage>* acks) {
   RETURN_IF_ERROR(failed_);
-  queue_->Take(&taken_);
-  for (const Ack& ack : taken_) {
+  for (Await(absl::ZeroDuration()); waiting_ != nullptr; Await(absl::ZeroDuration())) {
+    const NatsMsgPtr answer = std::move(waiting_);
+    Ack ack = parser_->Parse(answer.get());
+    ack.arrived_ns = NowNs();
     Accept(ack);
     if (!failed_.ok()) break;  // whatever follows a failure is an echo of it
   }
-  taken_.clear();
+  if (unanswered_ && failed_.ok()) {
+    Cork(absl::UnavailableError(
+        absl::StrFormat("no stream takes the messages of %s: it does not exist, JetStream is off, "
+                        "or it has no leader",
+                        stream_)));
+  }
   while (!in_flight_.empty() && in_flight_.front().acknowledged) {
     in_flight_bytes_ -= in_flight_.front().bytes;
     acks->push_back(in_flight_.front().stored);

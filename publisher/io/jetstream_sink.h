@@ -11,8 +11,10 @@
 //
 // Invariant: StoredMessages come out in order, each with exactly the sequence that its fence asked
 //            for. Once failed, for ever failed (corked).
-// Thread:    publish loop only. Acks are parsed on a thread of the NATS library and handed over
-//            through a queue that the window bounds.
+// Thread:    publish loop only. Acks wait in the library until they are taken: a thread of their
+// own
+//            would be woken up for each in the very moment when its message travels on. So how long
+//            an ack took is known to as little as the loop looks for it.
 #ifndef PMOVES_PUBLISHER_IO_JETSTREAM_SINK_H_
 #define PMOVES_PUBLISHER_IO_JETSTREAM_SINK_H_
 
@@ -51,16 +53,16 @@ class JetStreamSink : public MessageSink {
   // Beside the statuses of MessageSink: kInvalidArgument when the message is larger than the
   // server's max_payload.
   absl::Status Publish(OutgoingMessage message) override;
-  // Also notices an overdue ack and a lost connection, neither of which makes fd() readable: call
-  // it at least once a second while messages are in flight. Beside the statuses of MessageSink:
-  // kFailedPrecondition when the stream's own settings refuse the message.
+  // Also notices an overdue ack and a lost connection: call it at least once a second while
+  // messages are in flight. Beside the statuses of MessageSink: kFailedPrecondition when the
+  // stream's own settings refuse the message.
   absl::Status TakeAcks(std::vector<StoredMessage>* acks) override;
   size_t in_flight_messages() const override { return in_flight_.size(); }
   size_t in_flight_bytes() const override { return in_flight_bytes_; }
-  int fd() const override;
+  void Await(absl::Duration limit) override;
 
  private:
-  class AckQueue;
+  class AckParser;
   struct Ack;
   struct InFlight {
     StoredMessage stored;  // with the sequence that its ack must name
@@ -85,9 +87,10 @@ class JetStreamSink : public MessageSink {
   std::deque<InFlight> in_flight_;
   size_t in_flight_bytes_ = 0;
   absl::Status failed_;
-  std::unique_ptr<AckQueue> queue_;
-  std::vector<Ack> taken_;                          // kept for its capacity
-  std::unique_ptr<NatsSubscription> subscription_;  // last member: its handler uses queue_
+  std::unique_ptr<AckParser> parser_;
+  std::unique_ptr<NatsQueue> answers_;
+  NatsMsgPtr waiting_;  // taken from answers_, still to be read
+  bool unanswered_ = false;
 };
 
 }  // namespace pmoves

@@ -8,9 +8,6 @@
 #ifndef PMOVES_TESTS_TESTING_FAKE_SINK_H_
 #define PMOVES_TESTS_TESTING_FAKE_SINK_H_
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <deque>
 #include <limits>
@@ -37,13 +34,7 @@ class FakeSink : public MessageSink {
       : stream_(stream),
         last_sequence_(expected_last_sequence),
         window_messages_(window_messages),
-        window_bytes_(window_bytes),
-        fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    PMOVES_CHECK(fd_ >= 0);
-  }
-  ~FakeSink() override { close(fd_); }
-  FakeSink(const FakeSink&) = delete;
-  FakeSink& operator=(const FakeSink&) = delete;
+        window_bytes_(window_bytes) {}
 
   bool HasRoom() const override {
     if (!failed_.ok()) return false;
@@ -65,7 +56,6 @@ class FakeSink : public MessageSink {
     ++last_sequence_;
     in_flight_bytes_ += entry.bytes;
     in_flight_.push_back(std::move(entry));
-    Signal();
     return absl::OkStatus();
   }
 
@@ -73,8 +63,6 @@ class FakeSink : public MessageSink {
     if (!failed_.ok()) return failed_;
     if (!stream_.down.ok()) return failed_ = stream_.down;
     if (stream_.hold_acks) return absl::OkStatus();
-    uint64_t count = 0;
-    (void)!read(fd_, &count, sizeof count);
     while (!in_flight_.empty()) {
       const InFlight& front = in_flight_.front();
       if (!front.verdict.ok()) return failed_ = front.verdict;
@@ -87,7 +75,7 @@ class FakeSink : public MessageSink {
 
   size_t in_flight_messages() const override { return in_flight_.size(); }
   size_t in_flight_bytes() const override { return in_flight_bytes_; }
-  int fd() const override { return fd_; }
+  void Await(absl::Duration) override {}
 
  private:
   struct InFlight {
@@ -107,16 +95,11 @@ class FakeSink : public MessageSink {
     stream_.messages.push_back(std::move(message));
     return absl::OkStatus();
   }
-  void Signal() {
-    const uint64_t one = 1;
-    PMOVES_CHECK(write(fd_, &one, sizeof one) == sizeof one);
-  }
 
   FakeStream& stream_;
   uint64_t last_sequence_;  // the fence of the next message
   const size_t window_messages_;
   const size_t window_bytes_;
-  const int fd_;
   std::deque<InFlight> in_flight_;
   size_t in_flight_bytes_ = 0;
   absl::Status failed_;
