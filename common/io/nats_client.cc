@@ -56,6 +56,7 @@ void IgnoreAsyncError(natsConnection*, natsSubscription*, natsStatus, void*) {}
 natsStatus SetServers(const std::string& urls, natsOptions* options) {
   const std::vector<std::string> list = absl::StrSplit(urls, ',', absl::SkipWhitespace());
   std::vector<std::string> trimmed;
+  trimmed.reserve(list.size());
   for (const std::string& url : list) {
     trimmed.emplace_back(absl::StripAsciiWhitespace(url));
   }

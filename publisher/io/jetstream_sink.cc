@@ -172,7 +172,7 @@ absl::Status JetStreamSink::Publish(OutgoingMessage message) {
   }
   ++last_sequence_;
   in_flight_bytes_ += entry.bytes;
-  in_flight_.push_back(std::move(entry));
+  in_flight_.push_back(entry);
   return absl::OkStatus();
 }
 

@@ -248,12 +248,11 @@ void JetStreamSource::State::HandleStatus(Reader& reader, uint64_t request, std:
   const std::string what =
       absl::StrFormat("reading stream %s ended: %s %s", reader.stream, status, description);
   if (status == "100") return;  // heartbeat
-  if (status == "404" || status == "408") {
+  const bool over = mentions("Batch Completed") || mentions("Leadership");
+  if (status == "404" || status == "408" || (status == "409" && over)) {
     reader.window.Ended(request, NowNs());
   } else if (status == "409" && mentions("Message Size Exceeds")) {
     reader.window.EndedBySize(request);
-  } else if (status == "409" && (mentions("Batch Completed") || mentions("Leadership"))) {
-    reader.window.Ended(request, NowNs());
   } else if (status == "409" && mentions("Exceeded MaxWaiting")) {
     reader.window.Refused(request, NowNs() + kRefusalPauseNs);
   } else if (status == "400" || (status == "409" && mentions("push based"))) {

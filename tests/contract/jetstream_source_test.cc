@@ -51,6 +51,28 @@ class JetStreamSourceTest : public NatsTest {
     }
     return absl::DeadlineExceededError(absl::StrFormat("%d messages came", out->size()));
   }
+  struct Pull {
+    std::string consumer;
+    std::string reply;
+  };
+  // Opens the stream and returns its first pull request, as somebody sees it who listens.
+  Pull OpenAndWatch(uint64_t start_sequence) {
+    Pull seen;
+    auto spy = client_->Subscribe("$JS.API.CONSUMER.MSG.NEXT.>", [&](NatsMsgPtr message) {
+      MutexLock lock(mutex_);
+      if (!seen.consumer.empty()) return;
+      const std::string subject = natsMsg_GetSubject(message.get());
+      seen = {subject.substr(subject.rfind('.') + 1), natsMsg_GetReply(message.get())};
+    });
+    EXPECT_THAT(spy, IsOk());
+    EXPECT_THAT(source_->Open(kStream, start_sequence), IsOk());
+    EXPECT_TRUE(Eventually([&] {
+      MutexLock lock(mutex_);
+      return !seen.consumer.empty();
+    }));
+    spy->reset();
+    return seen;
+  }
   // Receives until `done`.
   bool ReceiveUntil(const std::function<bool()>& done) {
     const absl::Time deadline = absl::Now() + kPatience;
@@ -200,21 +222,11 @@ TEST_F(JetStreamSourceTest, PullRequestsAreRenewedWhenTheirTimeIsOver) {
 }
 
 TEST_F(JetStreamSourceTest, ADeletedConsumerIsAnErrorAndOpeningAgainGoesOn) {
-  std::atomic<int> requests = 0;
-  std::string consumer;
-  auto spy = client_->Subscribe("$JS.API.CONSUMER.MSG.NEXT.>", [&](NatsMsgPtr message) {
-    MutexLock lock(mutex_);
-    const std::string subject = natsMsg_GetSubject(message.get());
-    consumer = subject.substr(subject.rfind('.') + 1);
-    ++requests;
-  });
-  ASSERT_THAT(spy, IsOk());
   Store(1, 10);
   MakeSource();
-  ASSERT_THAT(source_->Open(kStream, 1), IsOk());
+  const std::string consumer = OpenAndWatch(1).consumer;
   std::vector<FetchedMessage> messages;
   ASSERT_THAT(Await(10, &messages), IsOk());
-  ASSERT_TRUE(Eventually([&] { return requests >= 1; }));
   (void)source_->Await(absl::ZeroDuration());
   ASSERT_THAT(jetstream_->DeleteConsumer(kStream, consumer), IsOk());
   EXPECT_THAT(source_->Await(absl::Seconds(20)), ElementsAre(kStream)) << "an error is news, too";
@@ -226,18 +238,8 @@ TEST_F(JetStreamSourceTest, ADeletedConsumerIsAnErrorAndOpeningAgainGoesOn) {
 }
 
 TEST_F(JetStreamSourceTest, ARequestThatNobodyAnswersIsAnErrorAtOnce) {
-  std::string inbox;
-  auto spy = client_->Subscribe("$JS.API.CONSUMER.MSG.NEXT.>", [&](NatsMsgPtr message) {
-    MutexLock lock(mutex_);
-    inbox = natsMsg_GetReply(message.get());
-  });
-  ASSERT_THAT(spy, IsOk());
   MakeSource();
-  ASSERT_THAT(source_->Open(kStream, 1), IsOk());
-  ASSERT_TRUE(Eventually([&] {
-    MutexLock lock(mutex_);
-    return !inbox.empty();
-  }));
+  const std::string inbox = OpenAndWatch(1).reply;
   Store(1, 3);
   ASSERT_TRUE(ReceiveUntil([&] { return source_->queued_messages() == 3; }));
   // What the server says when a consumer and its stream's leader are gone.
@@ -329,19 +331,8 @@ TEST_F(JetStreamSourceTest, ForeignMessagesAreHandedOverWithTheirHeaders) {
 }
 
 TEST_F(JetStreamSourceTest, AGapInTheDeliveriesIsAnError) {
-  std::string consumer;
-  auto spy = client_->Subscribe("$JS.API.CONSUMER.MSG.NEXT.>", [&](NatsMsgPtr message) {
-    MutexLock lock(mutex_);
-    const std::string subject = natsMsg_GetSubject(message.get());
-    consumer = subject.substr(subject.rfind('.') + 1);
-  });
-  ASSERT_THAT(spy, IsOk());
   MakeSource({.messages = 2, .bytes = 1 << 20});
-  ASSERT_THAT(source_->Open(kStream, 1), IsOk());
-  ASSERT_TRUE(Eventually([&] {
-    MutexLock lock(mutex_);
-    return !consumer.empty();
-  }));
+  const std::string consumer = OpenAndWatch(1).consumer;
   Store(1, 10);
   ASSERT_TRUE(ReceiveUntil([&] { return source_->queued_messages() == 4; }));
   // Somebody else takes one of this consumer's deliveries.
@@ -358,18 +349,8 @@ TEST_F(JetStreamSourceTest, AGapInTheDeliveriesIsAnError) {
 }
 
 TEST_F(JetStreamSourceTest, GarbageInTheInboxIsIgnored) {
-  std::string inbox;
-  auto spy = client_->Subscribe("$JS.API.CONSUMER.MSG.NEXT.>", [&](NatsMsgPtr message) {
-    MutexLock lock(mutex_);
-    inbox = natsMsg_GetReply(message.get());
-  });
-  ASSERT_THAT(spy, IsOk());
   MakeSource();
-  ASSERT_THAT(source_->Open(kStream, 1), IsOk());
-  ASSERT_TRUE(Eventually([&] {
-    MutexLock lock(mutex_);
-    return !inbox.empty();
-  }));
+  const std::string inbox = OpenAndWatch(1).reply;
   const std::string base = inbox.substr(0, inbox.rfind('.'));
   for (const std::string& subject : {inbox, base + ".x", base + ".99999999999999999999999",
                                      base + ".7.7.7", inbox.substr(0, inbox.find('.', 8)) + ".1"}) {
@@ -436,6 +417,7 @@ TEST_F(JetStreamSourceTest, SeveralSourcesOfOneConnectionReadInThreadsOfTheirOwn
   constexpr int kStreams = 4;
   constexpr uint64_t kMessages = 500;
   std::vector<std::unique_ptr<JetStreamSource>> sources;
+  sources.reserve(kStreams);
   for (int i = 0; i < kStreams; ++i) {
     const std::string name = absl::StrFormat("edge-%d", i);
     ASSERT_THAT(jetstream_->EnsureStream(SourceStream(-1, name)), IsOk());
@@ -443,6 +425,7 @@ TEST_F(JetStreamSourceTest, SeveralSourcesOfOneConnectionReadInThreadsOfTheirOwn
     ASSERT_THAT(sources.back()->Open(proto::StreamName(name), 1), IsOk());
   }
   std::vector<std::thread> threads;
+  threads.reserve(kStreams);
   std::atomic<uint64_t> total = 0;
   for (int i = 0; i < kStreams; ++i) {
     threads.emplace_back([&, i] {
