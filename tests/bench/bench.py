@@ -22,7 +22,7 @@ import apply  # noqa: E402
 import report  # noqa: E402
 import workloads  # noqa: E402
 from harness import NatsServer, Postgres, Scratch  # noqa: E402
-from measure import commit_to_visible, percentile, wait_until  # noqa: E402
+from measure import commit_to_visible, percentile, refuse_huge_pages, wait_until  # noqa: E402
 from systems import EDGE_DATABASE, Native, Ours  # noqa: E402
 
 ROWS_EACH = 1000
@@ -241,6 +241,7 @@ def main():
     def say(text):
         print(text, file=sys.stderr, flush=True)
 
+    refuse_huge_pages()
     scratch = Scratch()
     try:
         summary = {"scenarios": {}}

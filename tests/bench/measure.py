@@ -1,5 +1,6 @@
 """What a process cost, and when a change became visible: measured the same way for both systems, on one clock (CLOCK_MONOTONIC)."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,11 @@ import psycopg2
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 POLL_SECONDS = 0.0005
+
+
+def refuse_huge_pages():
+    """Of this process and all that it starts (prctl PR_SET_THP_DISABLE). On a virtual machine one page of 2 MiB can take 20 ms to come, see docs/performance.md."""
+    ctypes.CDLL(None, use_errno=True).prctl(41, 1, 0, 0, 0)
 
 
 def cpu_seconds(pid):
