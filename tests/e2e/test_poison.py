@@ -128,6 +128,7 @@ def test_on_error_block_makes_the_source_wait_until_the_cause_is_mended(new_pair
     fleet = new_pair(SALE, ["sale"], subscriber_tables=[{"table": "sale", "on_error": "block"}], centre_schema=centre_schema)
     fleet.start()
     fleet.edge.db.execute("INSERT INTO sale VALUES (1, 1, 'before')")
+    fleet.wait_equal()   # what comes in one batch with the bad row waits with it
     fleet.edge.db.execute("INSERT INTO sale VALUES (2, 5000, 'bad')")
     fleet.edge.db.execute("INSERT INTO sale VALUES (3, 3, 'after')")
     wait_blocked(fleet, "jetson-01", "sale_amount_check")
