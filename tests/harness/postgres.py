@@ -24,6 +24,7 @@ _DEFAULTS = {
     "max_wal_size": "4GB",
     "max_connections": "60",
     "shared_buffers": "128MB",
+    "dynamic_shared_memory_type": "mmap",   # in the data directory: a killed server leaves nothing in /dev/shm
     "log_min_messages": "warning",
     "log_line_prefix": "%m [%p] %q%a ",
     "timezone": "UTC",
