@@ -203,6 +203,7 @@ absl::Status Subscriber::Session() {
     rules_due = RulesAreDue();
   }
   coordinator.Finish();
+  for (auto& worker : workers) worker->AskToStop();
   for (auto& worker : workers) worker->Stop();
   heartbeats.reset();
   return absl::UnavailableError(rules_due ? "a table can be merged now: its rule comes first"

@@ -14,8 +14,6 @@ namespace pmoves {
 namespace {
 
 constexpr absl::Duration kIdleWait = absl::Seconds(1);
-// Nothing but messages ends the wait for messages: how long a claim or a stop may wait for it.
-constexpr absl::Duration kRequestWait = absl::Milliseconds(100);
 
 absl::Status TransactionSetAside(const absl::Status& cause) {
   return WithSqlState(
@@ -46,12 +44,14 @@ void Worker::Start() {
   thread_ = std::thread([this] { Run(); });
 }
 
-void Worker::Stop() {
+void Worker::AskToStop() {
   stop_ = true;
-  {
-    MutexLock lock(mutex_);
-    wake_.notify_all();
-  }
+  MutexLock lock(mutex_);
+  wake_.notify_all();
+}
+
+void Worker::Stop() {
+  AskToStop();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -76,11 +76,22 @@ bool Worker::HasRequests() {
   return stopping() || !claims_.empty() || !releases_.empty();
 }
 
+bool Worker::Reads() const {
+  return std::any_of(sources_.begin(), sources_.end(),
+                     [](const auto& each) { return each.second->open; });
+}
+
+// News of a source may have come while another one was looked at.
+bool Worker::HasNews() const {
+  return std::any_of(sources_.begin(), sources_.end(),
+                     [](const auto& each) { return each.second->open && each.second->ready; });
+}
+
 void Worker::WaitForWork(absl::Time deadline) {
-  const bool reading = std::any_of(sources_.begin(), sources_.end(),
-                                   [](const auto& each) { return each.second->open; });
-  if (reading) {
-    if (!HasRequests()) AwaitMessages(std::min(deadline - absl::Now(), kRequestWait));
+  if (Reads()) {
+    if (!HasNews() && !HasRequests()) {
+      AwaitMessages(std::min(deadline - absl::Now(), kRequestWait));
+    }
     return;
   }
   MutexLock lock(mutex_);
@@ -91,10 +102,11 @@ void Worker::WaitForWork(absl::Time deadline) {
 }
 
 bool Worker::WaitForMore(std::chrono::steady_clock::time_point deadline) {
-  while (!HasRequests()) {
+  while (Reads() && !HasRequests()) {
+    if (HasNews()) return true;
     const auto left = absl::FromChrono(deadline - std::chrono::steady_clock::now());
     if (left <= absl::ZeroDuration()) return false;
-    if (AwaitMessages(std::min(left, kRequestWait))) return true;
+    AwaitMessages(std::min(left, kRequestWait));
   }
   return false;
 }
@@ -106,6 +118,7 @@ void Worker::Run() {
       // Nothing can be claimed without a connection; the coordinator asks again.
       MutexLock lock(mutex_);
       claims_.clear();
+      releases_.clear();  // nothing is owned
       continue;
     }
     CarryOutRequests();
@@ -146,6 +159,7 @@ absl::Duration Worker::PatienceNow() const {
 
 // Adds whole transactions, source by source in turn. True when the batch must not wait for more.
 bool Worker::Gather() {
+  AwaitMessages(absl::ZeroDuration());
   auto next = sources_.upper_bound(turn_);
   for (size_t visited = 0; visited < sources_.size(); ++visited) {
     if (next == sources_.end()) next = sources_.begin();
@@ -160,7 +174,10 @@ bool Worker::Gather() {
         Block(owned, status, DisplayTable(body_.schema, body_.table));
         break;
       }
-      if (!owned.feed.HasNext()) PumpSource(owned);
+      if (!owned.feed.HasNext()) {
+        AwaitMessages(absl::ZeroDuration());
+        PumpSource(owned);
+      }
     }
     if (!owned.open || !owned.feed.Oversized()) continue;
     if (!pending_.progress.empty()) return true;  // the next batch begins with it

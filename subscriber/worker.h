@@ -59,7 +59,8 @@ class Worker {
   ~Worker();  // Stop()
 
   void Start();
-  // Ends after the batch at hand. Safe to call twice.
+  // Ends after the batch at hand; Stop waits for that. Safe to call twice.
+  void AskToStop();
   void Stop();
   // Try to own this source / give it up. Carried out soon, in the worker's thread.
   void Claim(const std::string& source);
@@ -67,6 +68,9 @@ class Worker {
   int owned() const { return owned_count_.load(); }
 
  private:
+  // Nothing but messages ends the wait for messages: how long a claim or a stop may wait for it.
+  static constexpr absl::Duration kRequestWait = absl::Milliseconds(100);
+
   struct Owned {
     Owned(std::string name, size_t oversized_bytes, SourceMetrics source_metrics)
         : source(std::move(name)), feed(source, oversized_bytes), metrics(source_metrics) {}
@@ -125,6 +129,8 @@ class Worker {
   // claim or a stop may wait.
   void WaitForWork(absl::Time deadline);
   bool HasRequests();
+  bool Reads() const;
+  bool HasNews() const;
   // How long a batch that is not full may wait for more.
   absl::Duration PatienceNow() const;
   // Waits until the reader has more of an owned stream; false at `deadline`, or when there is
@@ -136,8 +142,9 @@ class Worker {
   absl::Status EnsureConnection();
   void DropConnection(const absl::Status& why);
   void CarryOutRequests();
-  // Waits for at most `limit` until the reader has more of an owned stream.
-  bool AwaitMessages(absl::Duration limit);
+  // Waits for at most `limit` until the reader has more of some stream, and notes of which. Renews
+  // the reader's requests, too.
+  void AwaitMessages(absl::Duration limit);
   absl::Status TryClaim(const std::string& source);
   void GiveUp(const std::string& source);
   void OpenSources();

@@ -13,7 +13,6 @@
 namespace pmoves {
 namespace {
 
-constexpr absl::Duration kStopWait = absl::Milliseconds(100);  // nothing but messages ends a wait
 // A half-received oversized transaction holds a central transaction open: not longer than this
 // without a new message.
 constexpr absl::Duration kPieceWait = absl::Seconds(10);
@@ -53,6 +52,7 @@ absl::Status Worker::CommitBatch() {
       shared_.metrics.batch_retries.Increment();
       LogLimited(LogLevel::kWarn, "batch.retry", LoggableMessage(status),
                  {{"worker", index_}, {"sqlstate", SqlStateOf(status)}});
+      AwaitMessages(absl::ZeroDuration());  // or its consumers would be forgotten in a long wait
       MutexLock lock(mutex_);
       wake_.wait_until(mutex_, absl::ToChronoTime(absl::Now() + backoff_.Next()),
                        [this] { return stopping(); });
@@ -312,7 +312,7 @@ absl::Status Worker::StreamPieces(Owned& owned) {
       if (!owned.ready) {
         if (absl::Now() > deadline)
           return absl::DeadlineExceededError("the rest of a large transaction did not arrive");
-        AwaitMessages(kStopWait);
+        AwaitMessages(kRequestWait);
         continue;
       }
       PumpSource(owned);

@@ -95,13 +95,12 @@ void Worker::CarryOutRequests() {
   }
 }
 
-bool Worker::AwaitMessages(absl::Duration limit) {
+void Worker::AwaitMessages(absl::Duration limit) {
   const std::set<std::string> streams = reader_->Await(limit);
-  if (streams.empty()) return false;
+  if (streams.empty()) return;
   for (auto& [name, owned] : sources_) {
     if (streams.count(owned->stream) > 0) owned->ready = true;
   }
-  return true;
 }
 
 absl::Status Worker::TryClaim(const std::string& source) {
@@ -164,6 +163,7 @@ void Worker::GiveUp(const std::string& source) {
 void Worker::OpenSources() {
   const absl::Time now = absl::Now();
   for (auto& [name, owned] : sources_) {
+    if (stopping()) return;
     if (owned->open || now < owned->open_at) continue;
     const absl::Status status = OpenSource(*owned);
     if (status.ok()) continue;
@@ -240,7 +240,6 @@ absl::Status Worker::OpenSource(Owned& owned) {
 }
 
 void Worker::PumpSource(Owned& owned) {
-  AwaitMessages(absl::ZeroDuration());
   const size_t room = static_cast<size_t>(shared_.config.batch.max_bytes);
   // What lies behind a complete large transaction stays with the reader until that is taken, and
   // the reader does not call again for what it has.

@@ -263,23 +263,27 @@ NatsSubscription::~NatsSubscription() {
   state_->gate->Release();
 }
 
-// ---- NatsQueue ----
+// ---- NatsPolledSubscription ----
 
-NatsQueue::NatsQueue(natsSubscription* handle, NatsSubscriptionGraveyard* graveyard)
+NatsPolledSubscription::NatsPolledSubscription(natsSubscription* handle,
+                                               NatsSubscriptionGraveyard* graveyard)
     : handle_(handle), graveyard_(graveyard) {
   graveyard_->Retain();
 }
 
-NatsQueue::~NatsQueue() {
+NatsPolledSubscription::~NatsPolledSubscription() {
   natsSubscription_Unsubscribe(handle_);
   graveyard_->Add(handle_);
   graveyard_->Release();
 }
 
-NatsMsgPtr NatsQueue::Next(absl::Duration timeout, bool* unanswered) {
+NatsMsgPtr NatsPolledSubscription::Next(absl::Duration timeout, bool* unanswered) {
   natsMsg* message = nullptr;
   const int64_t ms = timeout > absl::ZeroDuration() ? TimeoutMs(timeout) : 0;
-  const natsStatus status = natsSubscription_NextMsg(&message, handle_, ms);
+  natsStatus status = natsSubscription_NextMsg(&message, handle_, ms);
+  if (status == NATS_SLOW_CONSUMER) {  // told once; what waits is still there
+    status = natsSubscription_NextMsg(&message, handle_, ms);
+  }
   *unanswered = status == NATS_NO_RESPONDERS;
   return NatsMsgPtr(status == NATS_OK ? message : nullptr);
 }
@@ -426,12 +430,13 @@ absl::StatusOr<std::unique_ptr<NatsSubscription>> NatsClient::Subscribe(const st
   return subscription;
 }
 
-absl::StatusOr<std::unique_ptr<NatsQueue>> NatsClient::SubscribeQueue(const std::string& subject,
-                                                                      size_t max_waiting) {
+absl::StatusOr<std::unique_ptr<NatsPolledSubscription>> NatsClient::SubscribePolled(
+    const std::string& subject, size_t max_waiting) {
   natsSubscription* handle = nullptr;
   natsStatus status = natsConnection_SubscribeSync(&handle, raw(), subject.c_str());
   if (status != NATS_OK) return NatsStatus(status, absl::StrFormat("subscribe %s", subject));
-  std::unique_ptr<NatsQueue> queue(new NatsQueue(handle, state_->graveyard));
+  std::unique_ptr<NatsPolledSubscription> queue(
+      new NatsPolledSubscription(handle, state_->graveyard));
   status = natsSubscription_SetPendingLimits(handle, static_cast<int>(max_waiting), -1);
   if (status != NATS_OK) return NatsStatus(status, absl::StrFormat("subscribe %s", subject));
   return queue;

@@ -73,18 +73,21 @@ class NatsSubscription {
 };
 
 // A subscription without a thread: what arrives waits until it is taken. One thread at a time.
-class NatsQueue {
+// The library takes any message with an empty body and "Status: 503" for the server's word that
+// nobody answers a request, and keeps it to itself.
+class NatsPolledSubscription {
  public:
   // What waits is dropped. The client may be gone already.
-  ~NatsQueue();
+  ~NatsPolledSubscription();
   // The next message; null when none came within `timeout` (milliseconds; zero: when none is
-  // there), and at once when the connection is lost, or when the server says instead that nobody
-  // takes a request that was to be answered here: then *unanswered is true, and more may be there.
+  // there), and at once when the connection is lost, or when the next message was such a one: then
+  // *unanswered is true, and more may be there. The library waits by the wall clock: when that is
+  // set back during a wait, only a message ends it.
   NatsMsgPtr Next(absl::Duration timeout, bool* unanswered);
 
  private:
   friend class NatsClient;
-  NatsQueue(natsSubscription* handle, NatsSubscriptionGraveyard* graveyard);
+  NatsPolledSubscription(natsSubscription* handle, NatsSubscriptionGraveyard* graveyard);
   natsSubscription* const handle_;
   NatsSubscriptionGraveyard* const graveyard_;
 };
@@ -114,8 +117,8 @@ class NatsClient {
                                                               Handler handler);
   // As Subscribe, but whoever needs a message waits for it himself: one thread less to be woken up.
   // What comes while `max_waiting` messages wait is lost.
-  absl::StatusOr<std::unique_ptr<NatsQueue>> SubscribeQueue(const std::string& subject,
-                                                            size_t max_waiting);
+  absl::StatusOr<std::unique_ptr<NatsPolledSubscription>> SubscribePolled(
+      const std::string& subject, size_t max_waiting);
   // A fresh subject below the inbox prefix.
   std::string NewInbox();
   bool IsClosed() const;

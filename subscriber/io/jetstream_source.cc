@@ -20,9 +20,8 @@ namespace {
 
 constexpr int kMissedHeartbeats = 3;
 constexpr int64_t kRefusalPauseNs = int64_t{1000} * 1000 * 1000;
-// Beyond what all streams of one source ever ask for together: only what others send to the inbox
-// gets there.
-constexpr size_t kMostWaiting = 1 << 20;
+// What this many streams ask for may wait: what others send to the inbox must not fill the memory.
+constexpr size_t kMostStreams = 16384;
 constexpr absl::Duration kTimerInterval = absl::Seconds(1);
 // Headers, subject and reply count too, at the server by their true size, which the library does
 // not tell. Rather too little than too much, so that what the server counts as the limit is within
@@ -66,11 +65,22 @@ std::vector<std::pair<std::string, std::string>> AllHeaders(natsMsg* message) {
 
 struct Queued {
   NatsMsgPtr message;
+  std::optional<StoredRecord> record;  // instead of `message`, which the library kept to itself
   uint64_t sequence = 0;
   int64_t stored_us = 0;
   uint64_t pending = 0;
   int64_t bytes = 0;  // for the flow control
+
+  size_t BodyBytes() const {
+    return message == nullptr ? 0 : static_cast<size_t>(natsMsg_GetDataLength(message.get()));
+  }
 };
+
+// What the library takes for the server's word that nobody answers a request.
+bool LooksUnanswered(const StoredRecord& record) {
+  const auto status = record.Lookup()("Status");
+  return record.data.empty() && status.has_value() && *status == "503";
+}
 
 FetchedMessage ToFetched(const std::string& stream, Queued queued) {
   natsMsg* message = queued.message.get();
@@ -79,6 +89,13 @@ FetchedMessage ToFetched(const std::string& stream, Queued queued) {
   fetched.sequence = queued.sequence;
   fetched.stored_us = queued.stored_us;
   fetched.pending = queued.pending;
+  if (queued.record.has_value()) {
+    fetched.subject = std::move(queued.record->subject);
+    fetched.envelope = proto::DecodeHeaders(queued.record->Lookup());
+    fetched.headers = std::move(queued.record->headers);
+    fetched.body.reserve(kBodyPadding);
+    return fetched;
+  }
   fetched.subject = natsMsg_GetSubject(message);
   fetched.envelope =
       proto::DecodeHeaders([message](const char* name) { return Header(message, name); });
@@ -91,13 +108,18 @@ FetchedMessage ToFetched(const std::string& stream, Queued queued) {
 
 // One stream being read.
 struct Reader {
-  Reader(std::string stream_name, std::string consumer_name, const PullWindow::Options& options)
-      : stream(std::move(stream_name)), consumer(std::move(consumer_name)), window(options) {}
+  Reader(std::string stream_name, std::string consumer_name, uint64_t start_sequence,
+         const PullWindow::Options& options)
+      : stream(std::move(stream_name)),
+        consumer(std::move(consumer_name)),
+        window(options),
+        next_sequence(start_sequence) {}
 
   const std::string stream;
   const std::string consumer;
   PullWindow window;
   uint64_t next_consumer_sequence = 1;
+  uint64_t next_sequence;  // of the stream, if nothing was removed from it
   std::deque<Queued> queue;
   absl::Status broken;  // nothing is queued or requested any more
 };
@@ -119,6 +141,8 @@ struct JetStreamSource::State {
   void Deliver(NatsMsgPtr message);
   void DeliverData(NatsMsgPtr message, std::string_view reply);
   void DeliverStatus(natsMsg* message);
+  void Enqueue(Reader& reader, uint64_t number, Queued queued);
+  void FindHidden();
   void HandleStatus(Reader& reader, uint64_t request, std::string_view status,
                     std::string_view description);
   void RunTimers();
@@ -142,7 +166,7 @@ struct JetStreamSource::State {
   std::unordered_map<std::string, uint64_t> numbers;  // by stream
   std::set<std::string> ready;                        // to be told by Await
   int64_t timers_due_ns = 0;
-  std::unique_ptr<NatsQueue> arrivals;
+  std::unique_ptr<NatsPolledSubscription> arrivals;
 };
 
 Reader* JetStreamSource::State::FindByNumber(uint64_t number) {
@@ -172,7 +196,7 @@ void JetStreamSource::State::Pull(Reader& reader, uint64_t number) {
   while (const std::optional<PullRequest> request = reader.window.Next(NowNs())) {
     const std::string max_bytes =
         request->bytes > 0 ? absl::StrFormat(R"(,"max_bytes":%d)", request->bytes) : "";
-    // A failure means that the connection is closed, which Await and Take notice.
+    // A failure means that the connection is closed, which Await notices.
     (void)client.Publish(
         absl::StrFormat("%s.CONSUMER.MSG.NEXT.%s.%s", jetstream.api_prefix(), reader.stream,
                         reader.consumer),
@@ -210,16 +234,44 @@ void JetStreamSource::State::DeliverData(NatsMsgPtr message, std::string_view re
                        reader->stream, ack.consumer_sequence, reader->next_consumer_sequence)));
     return;
   }
-  ++reader->next_consumer_sequence;
   const int64_t bytes = natsMsg_GetDataLength(message.get()) + kFramingBytes;
-  if (reader->queue.empty()) ready.insert(reader->stream);
-  reader->queue.push_back({.message = std::move(message),
-                           .sequence = ack.stream_sequence,
-                           .stored_us = ack.stored_ns / 1000,
-                           .pending = ack.pending,
-                           .bytes = bytes});
-  reader->window.Received(bytes, NowNs());
-  Pull(*reader, number);
+  Enqueue(*reader, number,
+          {.message = std::move(message),
+           .record = std::nullopt,
+           .sequence = ack.stream_sequence,
+           .stored_us = ack.stored_ns / 1000,
+           .pending = ack.pending,
+           .bytes = bytes});
+}
+
+void JetStreamSource::State::Enqueue(Reader& reader, uint64_t number, Queued queued) {
+  ++reader.next_consumer_sequence;
+  reader.next_sequence = queued.sequence + 1;
+  if (reader.queue.empty()) ready.insert(reader.stream);
+  reader.window.Received(queued.bytes, NowNs());
+  reader.queue.push_back(std::move(queued));
+  Pull(reader, number);
+}
+
+// Somebody may have stored a message that the library takes for the server's. It is the next one of
+// its stream: what came before it is received. If there is none, the server said that nobody
+// answers for a consumer: its silence will tell for which.
+void JetStreamSource::State::FindHidden() {
+  for (const auto& [number, reader] : readers) {
+    if (!reader->broken.ok()) continue;
+    auto record = jetstream.GetMessage(reader->stream, reader->next_sequence);
+    if (!record.ok() || !LooksUnanswered(*record)) continue;
+    const uint64_t sequence = record->sequence;
+    const int64_t stored_us = record->stored_us;
+    Enqueue(*reader, number,
+            {.message = nullptr,
+             .record = *std::move(record),
+             .sequence = sequence,
+             .stored_us = stored_us,
+             .pending = 0,
+             .bytes = kFramingBytes});
+    return;
+  }
 }
 
 void JetStreamSource::State::DeliverStatus(natsMsg* message) {
@@ -276,7 +328,9 @@ absl::StatusOr<std::unique_ptr<JetStreamSource>> JetStreamSource::Create(NatsCli
         "pull requests need messages and bytes, and heartbeats in at most half their time");
   }
   auto state = std::make_unique<State>(client, jetstream, options);
-  ASSIGN_OR_RETURN(state->arrivals, client.SubscribeQueue(state->inbox + ".>", kMostWaiting));
+  ASSIGN_OR_RETURN(state->arrivals, client.SubscribePolled(
+                                        state->inbox + ".>",
+                                        kMostStreams * 2 * static_cast<size_t>(options.messages)));
   return std::unique_ptr<JetStreamSource>(new JetStreamSource(std::move(state)));
 }
 
@@ -289,7 +343,7 @@ absl::Status JetStreamSource::Open(const std::string& stream, uint64_t start_seq
   const uint64_t number = ++state_->last_number;
   const std::string consumer = absl::StrFormat("%s-%d", state_->consumer_prefix, number);
   RETURN_IF_ERROR(state_->jetstream.CreateConsumer(stream, consumer, start_sequence));
-  auto reader = std::make_unique<Reader>(stream, consumer, state_->window_options);
+  auto reader = std::make_unique<Reader>(stream, consumer, start_sequence, state_->window_options);
   state_->Pull(*reader, number);
   state_->numbers[stream] = number;
   state_->readers[number] = std::move(reader);
@@ -324,7 +378,7 @@ absl::Status JetStreamSource::Take(const std::string& stream, size_t max_message
   while (!reader->queue.empty() && taken.size() < max_messages &&
          (taken.empty() || bytes < max_bytes)) {
     Queued& front = reader->queue.front();
-    bytes += static_cast<size_t>(natsMsg_GetDataLength(front.message.get()));
+    bytes += front.BodyBytes();
     reader->window.Taken(front.bytes);
     taken.push_back(std::move(front));
     reader->queue.pop_front();
@@ -346,8 +400,8 @@ std::set<std::string> JetStreamSource::Await(absl::Duration limit) {
       if (wait == absl::ZeroDuration()) continue;
     }
     if (unanswered) {
-      // For which of them the library does not tell.
-      state.BreakAll(absl::UnavailableError("nobody answers for a consumer"));
+      state.FindHidden();
+      wait = absl::ZeroDuration();
       continue;
     }
     state.RunTimers();

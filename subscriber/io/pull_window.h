@@ -10,7 +10,7 @@
 // Invariant: requested + queued never passes twice the size of a request, in messages and bytes,
 //            but for one message larger than a whole request, which is fetched alone. While nothing
 //            arrives, one request is open.
-// Thread:    under the lock of its owner. Pure: the time is given.
+// Thread:    its owner's. Pure: the time is given.
 #ifndef PMOVES_SUBSCRIBER_IO_PULL_WINDOW_H_
 #define PMOVES_SUBSCRIBER_IO_PULL_WINDOW_H_
 

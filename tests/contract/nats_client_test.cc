@@ -137,7 +137,7 @@ TEST_F(NatsClientTest, ASubscriptionMayOutliveItsConnection) {
 }
 
 TEST_F(NatsClientTest, AQueueKeepsWhatComesUntilItIsTaken) {
-  auto queue = client_->SubscribeQueue("a.*", 100);
+  auto queue = client_->SubscribePolled("a.*", 100);
   bool unanswered = false;
   ASSERT_THAT(queue, IsOk());
   EXPECT_EQ((*queue)->Next(absl::ZeroDuration(), &unanswered), nullptr);
@@ -155,7 +155,7 @@ TEST_F(NatsClientTest, AQueueKeepsWhatComesUntilItIsTaken) {
 }
 
 TEST_F(NatsClientTest, ARequestThatNobodyTakesShowsInTheQueueOfItsAnswer) {
-  auto queue = client_->SubscribeQueue("answers.*", 100);
+  auto queue = client_->SubscribePolled("answers.*", 100);
   bool unanswered = false;
   ASSERT_THAT(queue, IsOk());
   ASSERT_THAT(client_->Publish("nobody", "answers.1", {}, "x"), IsOk());
@@ -167,7 +167,7 @@ TEST_F(NatsClientTest, ARequestThatNobodyTakesShowsInTheQueueOfItsAnswer) {
 }
 
 TEST_F(NatsClientTest, AQueueHoldsNoMoreThanItsLimit) {
-  auto queue = client_->SubscribeQueue("a", 10);
+  auto queue = client_->SubscribePolled("a", 10);
   bool unanswered = false;
   ASSERT_THAT(queue, IsOk());
   for (int i = 0; i < 50; ++i) ASSERT_THAT(client_->Publish("a", std::to_string(i)), IsOk());
@@ -185,7 +185,7 @@ TEST_F(NatsClientTest, AQueueHoldsNoMoreThanItsLimit) {
 TEST_F(NatsClientTest, ALostConnectionEndsTheWaitOfAQueue) {
   auto client = NatsClient::Connect(ConfigFor(server_->url()), [] {});
   ASSERT_THAT(client, IsOk());
-  auto queue = (*client)->SubscribeQueue("a", 100);
+  auto queue = (*client)->SubscribePolled("a", 100);
   bool unanswered = false;
   ASSERT_THAT(queue, IsOk());
   std::thread killer([&] { server_->Kill(); });

@@ -184,6 +184,7 @@ def test_a_missing_column_blocks_only_its_source_and_it_goes_on_by_itself(new_fl
 GARBAGE = {
     "no headers": (b"not json at all \x00\xff\xfe", ()),
     "empty": (b"", ()),
+    "what the NATS library takes for the server's": (b"", (("Status", "503"),)),
     "half of the headers": (b"{}", (("Sync-Protocol", "1"), ("Sync-Source", "jetson-01"))),
     "another protocol": (b"{}", (("Sync-Protocol", "99"), ("Sync-Source", "jetson-01"), ("Sync-Epoch", "x"))),
 }
