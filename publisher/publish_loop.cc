@@ -30,11 +30,10 @@ constexpr int kFewEvents = 8;
 constexpr absl::Duration kGatherMany = absl::Milliseconds(1);
 constexpr absl::Duration kGatherInFlight = absl::Microseconds(500);
 constexpr absl::Duration kGatherFew = absl::Microseconds(20);
-constexpr absl::Duration kAckWait = absl::Milliseconds(2);
-// While acks are awaited nothing else ends the wait: how long a stop, or WAL that could be read,
-// may wait for them.
-constexpr absl::Duration kAwaitAcks = absl::Milliseconds(1);
-constexpr absl::Duration kAwaitAcksBlocked = absl::Milliseconds(10);
+// Acks make nothing readable: how soon they are looked at when something waits for them, and when
+// nothing does.
+constexpr absl::Duration kAckWait = absl::Microseconds(500);
+constexpr absl::Duration kIdleAckWait = absl::Milliseconds(2);
 constexpr absl::Duration kDrainTime = absl::Seconds(5);
 // A transaction takes its commit time a moment before its place in the WAL.
 constexpr absl::Duration kCommitSlack = absl::Seconds(1);
@@ -296,15 +295,11 @@ void PublishLoop::Wait() {
       std::min({now_ + (parts_.source.uses_tls() ? kLongestTlsWait : kLongestWait), report_due_,
                 heartbeat_due_, parts_.ledger.NextDeadline(), parts_.refetcher.NextDue()});
   if (parts_.ledger.SafePosition(now_) > reported_) until = std::min(until, advance_due_);
-  // Acks for which nothing waits are taken with what comes next: waking up costs more than an ack.
-  const bool progress_waits = now_ >= progress_due_ && idle_position_ > parts_.plan.previous();
-  const bool awaits_acks =
-      parts_.plan.holds_group() || !parts_.plan.ready().empty() || progress_waits;
-  if (!awaits_acks && parts_.sink.in_flight_messages() > 0)
-    until = std::min(until, now_ + kAckWait);
-  if (awaits_acks && parts_.sink.in_flight_messages() > 0) {
-    parts_.sink.Await(std::min(until - MonotonicNow(), blocked_ ? kAwaitAcksBlocked : kAwaitAcks));
-    return;
+  if (parts_.sink.in_flight_messages() > 0) {
+    const bool progress_waits = now_ >= progress_due_ && idle_position_ > parts_.plan.previous();
+    const bool awaited =
+        parts_.plan.holds_group() || !parts_.plan.ready().empty() || progress_waits;
+    until = std::min(until, now_ + (awaited ? kAckWait : kIdleAckWait));
   }
   const absl::Duration gather = drained_ ? GatherTime() : absl::ZeroDuration();
   if (gather > absl::ZeroDuration()) until = std::min(until, MonotonicNow() + gather);
@@ -328,7 +323,7 @@ absl::Status PublishLoop::Drain() {
     TakeApplied();
     RETURN_IF_ERROR(PublishReady());
     if (parts_.plan.ready().empty() && parts_.sink.in_flight_messages() == 0) break;
-    parts_.sink.Await(absl::Milliseconds(100));
+    poll(nullptr, 0, 1);  // acks make nothing readable
   }
   now_ = MonotonicNow();
   return Report();

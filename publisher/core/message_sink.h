@@ -14,7 +14,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "common/base/lsn.h"
 #include "publisher/core/message_plan.h"
 
@@ -45,8 +44,6 @@ class MessageSink {
   virtual absl::Status TakeAcks(std::vector<StoredMessage>* acks) = 0;
   virtual size_t in_flight_messages() const = 0;
   virtual size_t in_flight_bytes() const = 0;
-  // Waits for at most `limit` until TakeAcks may have something to say.
-  virtual void Await(absl::Duration limit) = 0;
 };
 
 }  // namespace pmoves

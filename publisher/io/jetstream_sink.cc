@@ -53,7 +53,6 @@ absl::Status RefusalStatus(const std::string& stream, int64_t code, std::string_
 struct JetStreamSink::Ack {
   uint64_t number = 0;
   uint64_t sequence = 0;
-  int64_t arrived_ns = 0;
   absl::Status status;
 };
 
@@ -116,8 +115,9 @@ absl::StatusOr<std::unique_ptr<JetStreamSink>> JetStreamSink::Create(
     NatsClient& client, std::string stream, uint64_t expected_last_sequence, Options options) {
   std::unique_ptr<JetStreamSink> sink(
       new JetStreamSink(client, std::move(stream), expected_last_sequence, options));
-  ASSIGN_OR_RETURN(sink->answers_, client.SubscribeQueue(sink->reply_ + "*",
-                                                         options.window_messages + kForgedAnswers));
+  ASSIGN_OR_RETURN(
+      sink->answers_,
+      client.SubscribePolled(sink->reply_ + "*", options.window_messages + kForgedAnswers));
   return sink;
 }
 
@@ -134,10 +134,6 @@ JetStreamSink::JetStreamSink(NatsClient& client, std::string stream,
 }
 
 JetStreamSink::~JetStreamSink() = default;
-
-void JetStreamSink::Await(absl::Duration limit) {
-  if (waiting_ == nullptr && !unanswered_) waiting_ = answers_->Next(limit, &unanswered_);
-}
 
 bool JetStreamSink::HasRoom() const {
   if (!failed_.ok()) return false;
@@ -178,14 +174,13 @@ absl::Status JetStreamSink::Publish(OutgoingMessage message) {
 
 absl::Status JetStreamSink::TakeAcks(std::vector<StoredMessage>* acks) {
   RETURN_IF_ERROR(failed_);
-  for (Await(absl::ZeroDuration()); waiting_ != nullptr; Await(absl::ZeroDuration())) {
-    const NatsMsgPtr answer = std::move(waiting_);
-    Ack ack = parser_->Parse(answer.get());
-    ack.arrived_ns = NowNs();
-    Accept(ack);
-    if (!failed_.ok()) break;  // whatever follows a failure is an echo of it
+  bool unanswered = false;
+  while (failed_.ok() && !unanswered) {  // whatever follows a failure is an echo of it
+    const NatsMsgPtr answer = answers_->Next(absl::ZeroDuration(), &unanswered);
+    if (answer == nullptr) break;
+    Accept(parser_->Parse(answer.get()));
   }
-  if (unanswered_ && failed_.ok()) {
+  if (unanswered) {
     Cork(absl::UnavailableError(
         absl::StrFormat("no stream takes the messages of %s: it does not exist, JetStream is off, "
                         "or it has no leader",
@@ -218,7 +213,7 @@ void JetStreamSink::Accept(const Ack& ack) {
     return;
   }
   entry.acknowledged = true;
-  entry.stored.took_ns = ack.arrived_ns - entry.sent_ns;
+  entry.stored.took_ns = NowNs() - entry.sent_ns;
 }
 
 void JetStreamSink::CheckOverdue() {

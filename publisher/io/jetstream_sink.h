@@ -11,10 +11,9 @@
 //
 // Invariant: StoredMessages come out in order, each with exactly the sequence that its fence asked
 //            for. Once failed, for ever failed (corked).
-// Thread:    publish loop only. Acks wait in the library until they are taken: a thread of their
-// own
-//            would be woken up for each in the very moment when its message travels on. So how long
-//            an ack took is known to as little as the loop looks for it.
+// Thread:    publish loop only. Acks wait in the library until TakeAcks: a thread for them would be
+//            woken up for each in the very moment when its message travels on. So an ack's time is
+//            when the loop saw it.
 #ifndef PMOVES_PUBLISHER_IO_JETSTREAM_SINK_H_
 #define PMOVES_PUBLISHER_IO_JETSTREAM_SINK_H_
 
@@ -59,7 +58,6 @@ class JetStreamSink : public MessageSink {
   absl::Status TakeAcks(std::vector<StoredMessage>* acks) override;
   size_t in_flight_messages() const override { return in_flight_.size(); }
   size_t in_flight_bytes() const override { return in_flight_bytes_; }
-  void Await(absl::Duration limit) override;
 
  private:
   class AckParser;
@@ -88,9 +86,7 @@ class JetStreamSink : public MessageSink {
   size_t in_flight_bytes_ = 0;
   absl::Status failed_;
   std::unique_ptr<AckParser> parser_;
-  std::unique_ptr<NatsQueue> answers_;
-  NatsMsgPtr waiting_;  // taken from answers_, still to be read
-  bool unanswered_ = false;
+  std::unique_ptr<NatsPolledSubscription> answers_;
 };
 
 }  // namespace pmoves

@@ -136,21 +136,6 @@ TEST_P(MessageSinkTest, TheWindowBoundsBytesButLetsOneMessagePass) {
   EXPECT_FALSE(sink->HasRoom());
 }
 
-TEST_P(MessageSinkTest, WaitingEndsWhenAnAckIsThere) {
-  backend_->CreateStream(kPlenty);
-  auto sink = backend_->NewSink(0, 100, kPlenty);
-  std::vector<StoredMessage> acks;
-  for (uint64_t number = 1; number <= 3; ++number) {
-    EXPECT_THAT(sink->Publish(MakeMessage(number)), IsOk());
-    const absl::Time begun = absl::Now();
-    sink->Await(absl::Seconds(20));
-    sink->Await(absl::Seconds(20));  // it is still there
-    EXPECT_LT(absl::Now() - begun, absl::Seconds(15));
-    EXPECT_THAT(sink->TakeAcks(&acks), IsOk());
-    EXPECT_EQ(acks.size(), number);
-  }
-}
-
 TEST_P(MessageSinkTest, AWrongLastSequenceCorksForGood) {
   backend_->CreateStream(kPlenty);
   auto sink = backend_->NewSink(7, 100, kPlenty);

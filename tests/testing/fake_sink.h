@@ -75,7 +75,6 @@ class FakeSink : public MessageSink {
 
   size_t in_flight_messages() const override { return in_flight_.size(); }
   size_t in_flight_bytes() const override { return in_flight_bytes_; }
-  void Await(absl::Duration) override {}
 
  private:
   struct InFlight {
