@@ -79,7 +79,7 @@ struct Queued {
 // What the library takes for the server's word that nobody answers a request.
 bool LooksUnanswered(const StoredRecord& record) {
   const auto status = record.Lookup()("Status");
-  return record.data.empty() && status.has_value() && *status == "503";
+  return record.data.empty() && status.has_value() && status->starts_with("503");
 }
 
 FetchedMessage ToFetched(const std::string& stream, Queued queued) {
