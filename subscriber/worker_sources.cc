@@ -180,6 +180,7 @@ absl::Status Worker::ReadClock(Owned& owned, Hlc commit, int64_t last_commit_us)
   if (SqlStateOf(rows.status()) == kUndefinedTable) return SchemaIsOld();
   RETURN_IF_ERROR(rows.status());
   std::vector<RelationClock> others;
+  others.reserve(static_cast<size_t>(rows->size()));
   for (int i = 0; i < rows->size(); ++i) {
     others.push_back({rows->String(i, 0), Hlc{rows->Int(i, 1)}});
   }
