@@ -108,13 +108,15 @@ FetchedMessage ToFetched(const std::string& stream, Queued queued) {
 
 // One stream being read.
 struct Reader {
-  Reader(std::string stream_name, std::string consumer_name, uint64_t start_sequence,
-         const PullWindow::Options& options)
-      : stream(std::move(stream_name)),
+  Reader(uint64_t its_number, std::string stream_name, std::string consumer_name,
+         uint64_t start_sequence, const PullWindow::Options& options)
+      : number(its_number),
+        stream(std::move(stream_name)),
         consumer(std::move(consumer_name)),
         window(options),
         next_sequence(start_sequence) {}
 
+  const uint64_t number;
   const std::string stream;
   const std::string consumer;
   PullWindow window;
@@ -141,18 +143,17 @@ struct JetStreamSource::State {
   void Deliver(NatsMsgPtr message);
   void DeliverData(NatsMsgPtr message, std::string_view reply);
   void DeliverStatus(natsMsg* message);
-  void Enqueue(Reader& reader, uint64_t number, Queued queued);
+  void Enqueue(Reader& reader, Queued queued);
   void FindHidden();
   void HandleStatus(Reader& reader, uint64_t request, std::string_view status,
                     std::string_view description);
   void RunTimers();
 
   Reader* FindByNumber(uint64_t number);
-  Reader* FindByName(const std::string& stream, uint64_t* number);
+  Reader* FindByName(const std::string& stream);
   void Break(Reader& reader, absl::Status status);
   void BreakAll(const absl::Status& status);
-  void Pull(Reader& reader, uint64_t number);
-  void Forget(const std::string& stream);
+  void Pull(Reader& reader);
 
   NatsClient& client;
   JetStream& jetstream;
@@ -174,11 +175,9 @@ Reader* JetStreamSource::State::FindByNumber(uint64_t number) {
   return found == readers.end() ? nullptr : found->second.get();
 }
 
-Reader* JetStreamSource::State::FindByName(const std::string& stream, uint64_t* number) {
+Reader* JetStreamSource::State::FindByName(const std::string& stream) {
   const auto found = numbers.find(stream);
-  if (found == numbers.end()) return nullptr;
-  *number = found->second;
-  return FindByNumber(*number);
+  return found == numbers.end() ? nullptr : FindByNumber(found->second);
 }
 
 void JetStreamSource::State::Break(Reader& reader, absl::Status status) {
@@ -191,7 +190,7 @@ void JetStreamSource::State::BreakAll(const absl::Status& status) {
   for (const auto& [number, reader] : readers) Break(*reader, status);
 }
 
-void JetStreamSource::State::Pull(Reader& reader, uint64_t number) {
+void JetStreamSource::State::Pull(Reader& reader) {
   if (!reader.broken.ok()) return;
   while (const std::optional<PullRequest> request = reader.window.Next(NowNs())) {
     const std::string max_bytes =
@@ -200,7 +199,7 @@ void JetStreamSource::State::Pull(Reader& reader, uint64_t number) {
     (void)client.Publish(
         absl::StrFormat("%s.CONSUMER.MSG.NEXT.%s.%s", jetstream.api_prefix(), reader.stream,
                         reader.consumer),
-        absl::StrFormat("%s.%d.%d", inbox, number, request->number), {},
+        absl::StrFormat("%s.%d.%d", inbox, reader.number, request->number), {},
         absl::StrFormat(R"({"batch":%d%s,"expires":%d,"idle_heartbeat":%d})", request->messages,
                         max_bytes, absl::ToInt64Nanoseconds(options.expires),
                         absl::ToInt64Nanoseconds(options.idle_heartbeat)));
@@ -235,22 +234,21 @@ void JetStreamSource::State::DeliverData(NatsMsgPtr message, std::string_view re
     return;
   }
   const int64_t bytes = natsMsg_GetDataLength(message.get()) + kFramingBytes;
-  Enqueue(*reader, number,
-          {.message = std::move(message),
-           .record = std::nullopt,
-           .sequence = ack.stream_sequence,
-           .stored_us = ack.stored_ns / 1000,
-           .pending = ack.pending,
-           .bytes = bytes});
+  Enqueue(*reader, {.message = std::move(message),
+                    .record = std::nullopt,
+                    .sequence = ack.stream_sequence,
+                    .stored_us = ack.stored_ns / 1000,
+                    .pending = ack.pending,
+                    .bytes = bytes});
 }
 
-void JetStreamSource::State::Enqueue(Reader& reader, uint64_t number, Queued queued) {
+void JetStreamSource::State::Enqueue(Reader& reader, Queued queued) {
   ++reader.next_consumer_sequence;
   reader.next_sequence = queued.sequence + 1;
   if (reader.queue.empty()) ready.insert(reader.stream);
   reader.window.Received(queued.bytes, NowNs());
   reader.queue.push_back(std::move(queued));
-  Pull(reader, number);
+  Pull(reader);
 }
 
 // Somebody may have stored a message that the library takes for the server's. It is the next one of
@@ -263,13 +261,12 @@ void JetStreamSource::State::FindHidden() {
     if (!record.ok() || !LooksUnanswered(*record)) continue;
     const uint64_t sequence = record->sequence;
     const int64_t stored_us = record->stored_us;
-    Enqueue(*reader, number,
-            {.message = nullptr,
-             .record = *std::move(record),
-             .sequence = sequence,
-             .stored_us = stored_us,
-             .pending = 0,
-             .bytes = kFramingBytes});
+    Enqueue(*reader, {.message = nullptr,
+                      .record = *std::move(record),
+                      .sequence = sequence,
+                      .stored_us = stored_us,
+                      .pending = 0,
+                      .bytes = kFramingBytes});
     return;
   }
 }
@@ -289,7 +286,7 @@ void JetStreamSource::State::DeliverStatus(natsMsg* message) {
   if (reader == nullptr || !reader->broken.ok()) return;
   reader->window.Heard(NowNs());
   HandleStatus(*reader, request, *status, description);
-  Pull(*reader, number);
+  Pull(*reader);
 }
 
 void JetStreamSource::State::HandleStatus(Reader& reader, uint64_t request, std::string_view status,
@@ -335,7 +332,7 @@ absl::StatusOr<std::unique_ptr<JetStreamSource>> JetStreamSource::Create(NatsCli
 }
 
 JetStreamSource::~JetStreamSource() {
-  while (!state_->numbers.empty()) state_->Forget(std::string(state_->numbers.begin()->first));
+  while (!state_->numbers.empty()) Close(std::string(state_->numbers.begin()->first));
 }
 
 absl::Status JetStreamSource::Open(const std::string& stream, uint64_t start_sequence) {
@@ -343,32 +340,30 @@ absl::Status JetStreamSource::Open(const std::string& stream, uint64_t start_seq
   const uint64_t number = ++state_->last_number;
   const std::string consumer = absl::StrFormat("%s-%d", state_->consumer_prefix, number);
   RETURN_IF_ERROR(state_->jetstream.CreateConsumer(stream, consumer, start_sequence));
-  auto reader = std::make_unique<Reader>(stream, consumer, start_sequence, state_->window_options);
-  state_->Pull(*reader, number);
+  auto reader =
+      std::make_unique<Reader>(number, stream, consumer, start_sequence, state_->window_options);
+  state_->Pull(*reader);
   state_->numbers[stream] = number;
   state_->readers[number] = std::move(reader);
   return absl::OkStatus();
 }
 
-void JetStreamSource::Close(const std::string& stream) { state_->Forget(stream); }
-
-void JetStreamSource::State::Forget(const std::string& stream) {
-  const auto found = numbers.find(stream);
-  if (found == numbers.end()) return;
-  const std::unique_ptr<Reader> reader = std::move(readers[found->second]);
-  readers.erase(found->second);
-  numbers.erase(found);
-  ready.erase(reader->stream);
+void JetStreamSource::Close(const std::string& stream) {
+  const Reader* reader = state_->FindByName(stream);
+  if (reader == nullptr) return;
   // A courtesy: the server forgets an unused consumer by itself after a while.
-  (void)client.Publish(absl::StrFormat("%s.CONSUMER.DELETE.%s.%s", jetstream.api_prefix(),
-                                       reader->stream, reader->consumer),
-                       "");
+  (void)state_->client.Publish(
+      absl::StrFormat("%s.CONSUMER.DELETE.%s.%s", state_->jetstream.api_prefix(), reader->stream,
+                      reader->consumer),
+      "");
+  state_->readers.erase(reader->number);
+  state_->numbers.erase(stream);
+  state_->ready.erase(stream);
 }
 
 absl::Status JetStreamSource::Take(const std::string& stream, size_t max_messages, size_t max_bytes,
                                    std::vector<FetchedMessage>* out) {
-  uint64_t number = 0;
-  Reader* reader = state_->FindByName(stream, &number);
+  Reader* reader = state_->FindByName(stream);
   if (reader == nullptr) {
     return absl::NotFoundError(absl::StrFormat("stream %s is not open", stream));
   }
@@ -383,7 +378,7 @@ absl::Status JetStreamSource::Take(const std::string& stream, size_t max_message
     taken.push_back(std::move(front));
     reader->queue.pop_front();
   }
-  state_->Pull(*reader, number);  // first, so that more comes while these are read
+  state_->Pull(*reader);  // first, so that more comes while these are read
   out->reserve(out->size() + taken.size());
   for (Queued& queued : taken) out->push_back(ToFetched(stream, std::move(queued)));
   return absl::OkStatus();
@@ -425,7 +420,7 @@ void JetStreamSource::State::RunTimers() {
                                                    reader->stream, kMissedHeartbeats)));
     } else {
       reader->window.Expire(now_ns);
-      Pull(*reader, number);
+      Pull(*reader);
     }
   }
 }
