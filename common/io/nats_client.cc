@@ -186,13 +186,11 @@ absl::Status NatsStatus(natsStatus status, std::string_view what) {
 // client and all its subscriptions are gone.
 class NatsSubscriptionGraveyard {
  public:
-  void Add(natsSubscription* subscription) {
-    MutexLock lock(mutex_);
-    if (open_) {
-      ended_.push_back(subscription);
-    } else {
-      natsSubscription_Destroy(subscription);
-    }
+  // What every subscription of ours comes to. It has retained the graveyard.
+  void Bury(natsSubscription* subscription) {
+    natsSubscription_Unsubscribe(subscription);
+    Add(subscription);
+    Release();
   }
   // The connection is closed.
   void Empty() {
@@ -207,6 +205,15 @@ class NatsSubscriptionGraveyard {
   }
 
  private:
+  void Add(natsSubscription* subscription) {
+    MutexLock lock(mutex_);
+    if (open_) {
+      ended_.push_back(subscription);
+    } else {
+      natsSubscription_Destroy(subscription);
+    }
+  }
+
   std::atomic<int> references_{1};
   Mutex mutex_;
   bool open_ ABSL_GUARDED_BY(mutex_) = true;
@@ -257,9 +264,7 @@ NatsSubscription::NatsSubscription(std::unique_ptr<State> state) : state_(std::m
 
 NatsSubscription::~NatsSubscription() {
   state_->gate->Close();
-  natsSubscription_Unsubscribe(state_->handle);
-  state_->graveyard->Add(state_->handle);
-  state_->graveyard->Release();
+  state_->graveyard->Bury(state_->handle);
   state_->gate->Release();
 }
 
@@ -271,11 +276,7 @@ NatsPolledSubscription::NatsPolledSubscription(natsSubscription* handle,
   graveyard_->Retain();
 }
 
-NatsPolledSubscription::~NatsPolledSubscription() {
-  natsSubscription_Unsubscribe(handle_);
-  graveyard_->Add(handle_);
-  graveyard_->Release();
-}
+NatsPolledSubscription::~NatsPolledSubscription() { graveyard_->Bury(handle_); }
 
 NatsMsgPtr NatsPolledSubscription::Next(absl::Duration timeout, bool* unanswered) {
   natsMsg* message = nullptr;
@@ -435,11 +436,11 @@ absl::StatusOr<std::unique_ptr<NatsPolledSubscription>> NatsClient::SubscribePol
   natsSubscription* handle = nullptr;
   natsStatus status = natsConnection_SubscribeSync(&handle, raw(), subject.c_str());
   if (status != NATS_OK) return NatsStatus(status, absl::StrFormat("subscribe %s", subject));
-  std::unique_ptr<NatsPolledSubscription> queue(
+  std::unique_ptr<NatsPolledSubscription> subscription(
       new NatsPolledSubscription(handle, state_->graveyard));
   status = natsSubscription_SetPendingLimits(handle, static_cast<int>(max_waiting), -1);
   if (status != NATS_OK) return NatsStatus(status, absl::StrFormat("subscribe %s", subject));
-  return queue;
+  return subscription;
 }
 
 std::string NatsClient::NewInbox() {

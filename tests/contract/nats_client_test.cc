@@ -136,67 +136,67 @@ TEST_F(NatsClientTest, ASubscriptionMayOutliveItsConnection) {
   subscription->reset();
 }
 
-TEST_F(NatsClientTest, AQueueKeepsWhatComesUntilItIsTaken) {
-  auto queue = client_->SubscribePolled("a.*", 100);
+TEST_F(NatsClientTest, APolledSubscriptionKeepsWhatComesUntilItIsTaken) {
+  auto polled = client_->SubscribePolled("a.*", 100);
   bool unanswered = false;
-  ASSERT_THAT(queue, IsOk());
-  EXPECT_EQ((*queue)->Next(absl::ZeroDuration(), &unanswered), nullptr);
+  ASSERT_THAT(polled, IsOk());
+  EXPECT_EQ((*polled)->Next(absl::ZeroDuration(), &unanswered), nullptr);
   for (int i = 0; i < 3; ++i) {
     ASSERT_THAT(client_->Publish(absl::StrFormat("a.%d", i), "x"), IsOk());
   }
   for (int i = 0; i < 3; ++i) {
-    const NatsMsgPtr message = (*queue)->Next(absl::Seconds(20), &unanswered);
+    const NatsMsgPtr message = (*polled)->Next(absl::Seconds(20), &unanswered);
     ASSERT_NE(message, nullptr);
     EXPECT_EQ(natsMsg_GetSubject(message.get()), absl::StrFormat("a.%d", i));
   }
   const absl::Time begun = absl::Now();
-  EXPECT_EQ((*queue)->Next(absl::Milliseconds(20), &unanswered), nullptr);
+  EXPECT_EQ((*polled)->Next(absl::Milliseconds(20), &unanswered), nullptr);
   EXPECT_GE(absl::Now() - begun, absl::Milliseconds(15));
 }
 
-TEST_F(NatsClientTest, ARequestThatNobodyTakesShowsInTheQueueOfItsAnswer) {
-  auto queue = client_->SubscribePolled("answers.*", 100);
+TEST_F(NatsClientTest, ARequestThatNobodyTakesShowsWhereItsAnswerWasToCome) {
+  auto polled = client_->SubscribePolled("answers.*", 100);
   bool unanswered = false;
-  ASSERT_THAT(queue, IsOk());
+  ASSERT_THAT(polled, IsOk());
   ASSERT_THAT(client_->Publish("nobody", "answers.1", {}, "x"), IsOk());
   ASSERT_THAT(client_->Publish("answers.2", "x"), IsOk());
-  EXPECT_EQ((*queue)->Next(absl::Seconds(20), &unanswered), nullptr);
+  EXPECT_EQ((*polled)->Next(absl::Seconds(20), &unanswered), nullptr);
   EXPECT_TRUE(unanswered);
-  EXPECT_NE((*queue)->Next(absl::Seconds(20), &unanswered), nullptr);
+  EXPECT_NE((*polled)->Next(absl::Seconds(20), &unanswered), nullptr);
   EXPECT_FALSE(unanswered);
 }
 
-TEST_F(NatsClientTest, AQueueHoldsNoMoreThanItsLimit) {
-  auto queue = client_->SubscribePolled("a", 10);
+TEST_F(NatsClientTest, APolledSubscriptionHoldsNoMoreThanItsLimit) {
+  auto polled = client_->SubscribePolled("a", 10);
   bool unanswered = false;
-  ASSERT_THAT(queue, IsOk());
+  ASSERT_THAT(polled, IsOk());
   for (int i = 0; i < 50; ++i) ASSERT_THAT(client_->Publish("a", std::to_string(i)), IsOk());
   ASSERT_THAT(client_->Flush(absl::Seconds(20)), IsOk());
   int taken = 0;
   for (int i = 0; i < 60; ++i)
-    taken += (*queue)->Next(absl::ZeroDuration(), &unanswered) != nullptr ? 1 : 0;
+    taken += (*polled)->Next(absl::ZeroDuration(), &unanswered) != nullptr ? 1 : 0;
   EXPECT_EQ(taken, 10);
   ASSERT_THAT(client_->Publish("a", "later"), IsOk());
-  const NatsMsgPtr later = (*queue)->Next(absl::Seconds(20), &unanswered);
+  const NatsMsgPtr later = (*polled)->Next(absl::Seconds(20), &unanswered);
   ASSERT_NE(later, nullptr) << "it is not out of order for good";
   EXPECT_STREQ(natsMsg_GetData(later.get()), "later");
 }
 
-TEST_F(NatsClientTest, ALostConnectionEndsTheWaitOfAQueue) {
+TEST_F(NatsClientTest, ALostConnectionEndsTheWaitOfAPolledSubscription) {
   auto client = NatsClient::Connect(ConfigFor(server_->url()), [] {});
   ASSERT_THAT(client, IsOk());
-  auto queue = (*client)->SubscribePolled("a", 100);
+  auto polled = (*client)->SubscribePolled("a", 100);
   bool unanswered = false;
-  ASSERT_THAT(queue, IsOk());
+  ASSERT_THAT(polled, IsOk());
   std::thread killer([&] { server_->Kill(); });
   const absl::Time begun = absl::Now();
-  EXPECT_EQ((*queue)->Next(absl::Seconds(60), &unanswered), nullptr);
+  EXPECT_EQ((*polled)->Next(absl::Seconds(60), &unanswered), nullptr);
   EXPECT_LT(absl::Now() - begun, absl::Seconds(30));
   killer.join();
-  EXPECT_EQ((*queue)->Next(absl::Seconds(60), &unanswered), nullptr);
+  EXPECT_EQ((*polled)->Next(absl::Seconds(60), &unanswered), nullptr);
   EXPECT_LT(absl::Now() - begun, absl::Seconds(30));
   client->reset();
-  queue->reset();  // it may outlive its connection
+  polled->reset();  // it may outlive its connection
 }
 
 TEST_F(NatsClientTest, InboxesAreFreshAndBelowThePrefix) {
