@@ -71,9 +71,11 @@ void Worker::Release(const std::string& source) {
   wake_.notify_all();
 }
 
-bool Worker::HasRequests() {
+bool Worker::HasRequests() const { return stopping() || !claims_.empty() || !releases_.empty(); }
+
+bool Worker::IsAsked() {
   MutexLock lock(mutex_);
-  return stopping() || !claims_.empty() || !releases_.empty();
+  return HasRequests();
 }
 
 bool Worker::Reads() const {
@@ -89,20 +91,20 @@ bool Worker::HasNews() const {
 
 void Worker::WaitForWork(absl::Time deadline) {
   if (Reads()) {
-    if (!HasNews() && !HasRequests()) {
+    if (!HasNews() && !IsAsked()) {
       AwaitMessages(std::min(deadline - absl::Now(), kRequestWait));
     }
     return;
   }
   MutexLock lock(mutex_);
   const auto until = absl::ToChronoTime(deadline);
-  while (!stopping() && claims_.empty() && releases_.empty()) {
+  while (!HasRequests()) {
     if (wake_.wait_until(mutex_, until) == std::cv_status::timeout) return;
   }
 }
 
 bool Worker::WaitForMore(std::chrono::steady_clock::time_point deadline) {
-  while (Reads() && !HasRequests()) {
+  while (Reads() && !IsAsked()) {
     if (HasNews()) return true;
     const auto left = absl::FromChrono(deadline - std::chrono::steady_clock::now());
     if (left <= absl::ZeroDuration()) return false;

@@ -9,8 +9,8 @@
 // over. The position row fences a worker that lost its lock without noticing. Crash-only: any doubt
 // (connection broke, commit outcome unknown, fenced, a broken reading) drops what is in memory,
 // reads the position row and the stream again from there. Invariant:  what is committed of a source
-// is always a whole number of its transactions (S2), each once (S3). Thread:     Claim, Release
-// and Stop from any thread; everything else in the worker's own.
+// is always a whole number of its transactions (S2), each once (S3). Thread:     Claim, Release,
+// AskToStop and Stop from any thread; everything else in the worker's own.
 #ifndef PMOVES_SUBSCRIBER_WORKER_H_
 #define PMOVES_SUBSCRIBER_WORKER_H_
 
@@ -128,7 +128,8 @@ class Worker {
   // Waits until there is something to do or `deadline`; while sources are read, not longer than a
   // claim or a stop may wait.
   void WaitForWork(absl::Time deadline);
-  bool HasRequests();
+  bool HasRequests() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsAsked();
   bool Reads() const;
   bool HasNews() const;
   // How long a batch that is not full may wait for more.
