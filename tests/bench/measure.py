@@ -10,11 +10,12 @@ import psycopg2
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 POLL_SECONDS = 0.0005
+_PR_SET_THP_DISABLE = 41
 
 
 def refuse_huge_pages():
-    """Of this process and all that it starts (prctl PR_SET_THP_DISABLE). On a virtual machine one page of 2 MiB can take 20 ms to come, see docs/performance.md."""
-    ctypes.CDLL(None, use_errno=True).prctl(41, 1, 0, 0, 0)
+    """Of this process and all that it starts. On a virtual machine one page of 2 MiB can take 20 ms to come, see docs/performance.md."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
 
 def cpu_seconds(pid):
