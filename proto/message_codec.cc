@@ -73,11 +73,13 @@ absl::Status TakePart(const HeaderLookup& lookup, Envelope* envelope) {
 
 absl::Status CheckProtocol(const HeaderLookup& lookup) {
   ASSIGN_OR_RETURN(const std::string_view text, Required(lookup, kHeaderProtocol));
-  int version = 0;
-  if (!ParseDecimal(text, &version)) return Malformed(kHeaderProtocol);
-  if (version != kProtocolVersion) {
-    return absl::InvalidArgumentError(absl::StrFormat("header %s is %d, this program reads only %d",
-                                                      kHeaderProtocol, version, kProtocolVersion));
+  uint64_t version = 0;
+  if (!ParseDecimal(text, &version) || version == 0) return Malformed(kHeaderProtocol);
+  if (version > static_cast<uint64_t>(kProtocolVersion)) {
+    return absl::UnimplementedError(absl::StrFormat(
+        "header %s is %d, this program reads versions up to %d: a newer publisher stored it, so "
+        "upgrade this program",
+        kHeaderProtocol, version, kProtocolVersion));
   }
   return absl::OkStatus();
 }

@@ -50,8 +50,8 @@ Headers EncodeHeaders(const Envelope& envelope);
 // Looks a header up by name; nullopt when absent. Views must live until DecodeHeaders returns.
 using HeaderLookup = std::function<std::optional<std::string_view>(const char* name)>;
 
-// kInvalidArgument names the header that is missing or malformed, or says that Sync-Protocol is not
-// one that we read.
+// kInvalidArgument names the header that is missing or malformed. kUnimplemented: Sync-Protocol is
+// newer than what we read, so nothing is known of the message (nor of what its headers mean).
 absl::StatusOr<Envelope> DecodeHeaders(const HeaderLookup& lookup);
 
 // Builds the body of one message row by row. Reuse one object: it keeps its buffers.

@@ -18,6 +18,9 @@ void SourceFeed::Reset(uint32_t epoch, Lsn applied) {
   ready_bytes_ = 0;
   pending_ = 0;
   last_sequence_ = 0;
+  trouble_ = absl::OkStatus();
+  passed_sequence_ = 0;
+  only_passed_ = true;
 }
 
 absl::Status SourceFeed::Pump(JetStreamSource& reader, const std::string& stream,
@@ -28,6 +31,7 @@ absl::Status SourceFeed::Pump(JetStreamSource& reader, const std::string& stream
     RETURN_IF_ERROR(Accept(std::move(message)));
   }
   if (half_complete_) return absl::OkStatus();
+  RETURN_IF_ERROR(trouble_);
   std::vector<FetchedMessage> fetched;
   absl::Status status = reader.Take(stream, max_messages, max_bytes, &fetched);
   for (FetchedMessage& message : fetched) RETURN_IF_ERROR(Accept(std::move(message)));
@@ -39,10 +43,21 @@ absl::Status SourceFeed::Accept(FetchedMessage message) {
     held_.push_back(std::move(message));
     return absl::OkStatus();
   }
+  if (trouble_.ok()) trouble_ = Place(std::move(message));
+  return trouble_;
+}
+
+absl::Status SourceFeed::Place(FetchedMessage message) {
   pending_ = message.pending;
   last_sequence_ = message.sequence;
-  if (!message.envelope.ok()) {
-    Quarantine(std::move(message), "malformed", message.envelope.status());
+  if (const absl::Status why = message.envelope.status(); absl::IsUnimplemented(why)) {
+    const std::string stream = proto::StreamName(source_);
+    return absl::UnimplementedError(absl::StrFormat(
+        "message %d of stream %s: %s. All before it is applied. (If it is no publisher's, `nats "
+        "stream purge %s --seq=%d` removes it.)",
+        message.sequence, stream, MessageOf(why), stream, message.sequence + 1));
+  } else if (!why.ok()) {
+    Quarantine(std::move(message), "malformed", why);
     return absl::OkStatus();
   }
   const proto::Envelope envelope = *message.envelope;
@@ -58,7 +73,11 @@ absl::Status SourceFeed::Accept(FetchedMessage message) {
     Quarantine(std::move(message), "malformed", subject.status());
     return absl::OkStatus();
   }
-  switch (order_.Judge(envelope)) {
+  const Verdict verdict = order_.Judge(envelope);
+  const bool passed = verdict == Verdict::kStale || verdict == Verdict::kDuplicate;
+  only_passed_ = only_passed_ && passed;
+  if (only_passed_) passed_sequence_ = message.sequence;
+  switch (verdict) {
     case Verdict::kStale:
     case Verdict::kDuplicate:
       ++duplicates_;
@@ -166,7 +185,9 @@ void SourceFeed::Quarantine(FetchedMessage message, const char* reason, const ab
   received.body = std::move(message.body);
   FedTransaction item;
   item.quarantine = DeadLetterOf(source_, received, reason, why);
-  item.sequence = message.sequence;
+  only_passed_ = false;
+  // What is half-received comes before it and is not applied: the letter must not let it be purged.
+  item.sequence = order_.in_transaction() ? 0 : message.sequence;
   item.stored_us = message.stored_us;
   item.bytes = received.body.size();
   ready_bytes_ += item.bytes;

@@ -47,12 +47,16 @@ class SourceFeed {
   // Forgets everything and goes on from (epoch, applied).
   void Reset(uint32_t epoch, Lsn applied);
   // Takes what `reader` has queued, at most about one batch's worth. A non-OK status: the reading
-  // broke (open again), or kDataLoss: a stretch of the stream is missing; `what` tells people.
+  // broke (open again); kDataLoss: a stretch of the stream is missing; kUnimplemented: a message is
+  // of a protocol that we do not know. After the last two the feed takes nothing more until Reset;
+  // what came before is handed out.
   absl::Status Pump(JetStreamSource& reader, const std::string& stream, size_t max_messages,
                     size_t max_bytes);
   // Puts one fetched message in its place. Public for tests.
   absl::Status Accept(FetchedMessage message);
 
+  // What stopped the feed, see Pump.
+  const absl::Status& trouble() const { return trouble_; }
   bool HasNext() const { return !ready_.empty(); }
   FedTransaction Next();
   // Of all whole messages held; what Pump takes from the reader is bounded by it. A row in parts
@@ -72,12 +76,15 @@ class SourceFeed {
 
   uint64_t pending() const { return pending_; }
   uint64_t last_sequence() const { return last_sequence_; }
+  // Up to here the stream held nothing but what was applied when the feed was reset; 0: not known.
+  uint64_t passed_sequence() const { return passed_sequence_; }
   // When JetStream stored the oldest message that was not handed out; 0 when there is none.
   int64_t waiting_since_us() const;
   int64_t duplicates() const { return duplicates_; }
 
  private:
   void Quarantine(FetchedMessage message, const char* reason, const absl::Status& why);
+  absl::Status Place(FetchedMessage message);
   absl::Status AppendPart(FetchedMessage message, const proto::Envelope& envelope);
 
   std::string source_;
@@ -95,6 +102,9 @@ class SourceFeed {
   uint64_t pending_ = 0;
   uint64_t last_sequence_ = 0;
   int64_t duplicates_ = 0;
+  absl::Status trouble_;
+  uint64_t passed_sequence_ = 0;
+  bool only_passed_ = true;  // since Reset
 };
 
 }  // namespace pmoves

@@ -181,6 +181,10 @@ bool Worker::Gather() {
         PumpSource(owned);
       }
     }
+    // What it waits for is told when all before that is committed.
+    if (owned.open && !owned.feed.trouble().ok() && pending_.progress.count(&owned) > 0) {
+      return true;
+    }
     if (!owned.open || !owned.feed.Oversized()) continue;
     if (!pending_.progress.empty()) return true;  // the next batch begins with it
     turn_ = owned.source;
@@ -209,11 +213,12 @@ absl::Status Worker::AddTransaction(Owned& owned, FedTransaction transaction) {
   if (transaction.quarantine.has_value()) {
     LogWarn("message.quarantined", transaction.quarantine->message,
             {{"source", owned.source},
-             {"sequence", transaction.sequence},
+             {"sequence", transaction.quarantine->sequence},
              {"reason", transaction.quarantine->reason}});
     owned.metrics.dead_lettered.Increment();
     AddLetter(*std::move(transaction.quarantine));
-    ProgressOf(owned).sequence = transaction.sequence;
+    SourceProgress& progress = ProgressOf(owned);
+    progress.sequence = std::max(progress.sequence, transaction.sequence);
     return absl::OkStatus();
   }
   ChangeSet& set = pending_.set;

@@ -259,6 +259,11 @@ void Worker::PumpSource(Owned& owned) {
       if (!owned.feed.HasNext()) Block(owned, status, "");
       return;
     }
+    if (absl::IsUnimplemented(status)) {
+      // What comes before it is applied first.
+      if (!owned.feed.HasNext() && pending_.progress.count(&owned) == 0) Block(owned, status, "");
+      return;
+    }
     if (!status.ok()) {
       LogLimited(LogLevel::kWarn, "source.reading_broke", MessageOf(status),
                  {{"source", owned.source}});

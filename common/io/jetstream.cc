@@ -24,6 +24,8 @@ constexpr const char kErrorCodePayload[] = "pmoves/jetstream-error";
 constexpr int64_t kDuplicateWindowNs = int64_t{120} * 1000 * 1000 * 1000;
 constexpr int64_t kInactiveThresholdNs = int64_t{300} * 1000 * 1000 * 1000;
 constexpr int kMaxListPages = 10000;
+constexpr std::string_view kHeaderVersion = "NATS/1.0";
+constexpr size_t kStatusBytes = 3;
 
 // Missing or mistyped members read as the fallback: newer servers may leave zero values out.
 int64_t IntAt(const element& object, const char* key, int64_t fallback = 0) {
@@ -147,6 +149,25 @@ std::string CreateRequest(const StreamConfig& config) {
       last_value ? "false" : "true");
 }
 
+std::string_view Trimmed(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\v\f\r\n";
+  const size_t begin = text.find_first_not_of(kSpaces);
+  if (begin == std::string_view::npos) return "";
+  return text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
+}
+
+// "NATS/1.0 503 No Responders": a status that stands in the first line counts as headers of these
+// names, before all others, as the library has it.
+void AppendInlineStatus(std::string_view line,
+                        std::vector<std::pair<std::string, std::string>>* headers) {
+  if (!line.starts_with(kHeaderVersion)) return;
+  line = Trimmed(line.substr(kHeaderVersion.size()));
+  if (line.empty()) return;
+  headers->emplace_back("Status", line.substr(0, kStatusBytes));
+  const std::string_view description = Trimmed(line.substr(std::min(kStatusBytes, line.size())));
+  if (!description.empty()) headers->emplace_back("Description", description);
+}
+
 // The server stores header blocks as sent: "NATS/1.0\r\nName: value\r\n...\r\n\r\n".
 std::vector<std::pair<std::string, std::string>> ParseHeaderBlock(std::string_view block) {
   std::vector<std::pair<std::string, std::string>> headers;
@@ -154,6 +175,7 @@ std::vector<std::pair<std::string, std::string>> ParseHeaderBlock(std::string_vi
     const size_t end = std::min(block.find("\r\n"), block.size());
     const std::string_view line = block.substr(0, end);
     block.remove_prefix(std::min(end + 2, block.size()));
+    if (first) AppendInlineStatus(line, &headers);
     const size_t colon = line.find(':');
     if (first || colon == std::string_view::npos) continue;
     std::string_view value = line.substr(colon + 1);

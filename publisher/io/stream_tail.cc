@@ -25,6 +25,11 @@ absl::StatusOr<std::optional<OwnMessage>> ReadOwn(JetStream& jetstream, const st
   if (absl::IsNotFound(record.status())) return std::optional<OwnMessage>();
   if (!record.ok()) return record.status();
   absl::StatusOr<proto::Envelope> envelope = proto::DecodeHeaders(record->Lookup());
+  if (absl::IsUnimplemented(envelope.status()) &&
+      record->Lookup()(proto::kHeaderSource).value_or("") == source) {
+    return absl::FailedPreconditionError(absl::StrFormat("message %d of stream %s: %s", sequence,
+                                                         stream, MessageOf(envelope.status())));
+  }
   if (!envelope.ok() || envelope->source != source) return std::optional<OwnMessage>();
   // Good headers over a body that no publisher writes are a forgery, not our last word.
   if (envelope->parts == 1 && !LastHlc(*envelope, &*record).ok())

@@ -2,6 +2,11 @@
 #ifndef PMOVES_TESTS_CONTRACT_NATS_FIXTURE_H_
 #define PMOVES_TESTS_CONTRACT_NATS_FIXTURE_H_
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -99,6 +104,28 @@ class NatsTest : public ::testing::Test {
     }
     ASSERT_THAT(client_->Flush(absl::Seconds(10)), IsOk());
     ASSERT_TRUE(Eventually([&] { return LastSequence() >= last; }));
+  }
+  // Stores a message whose header block is `headers`, byte for byte, as anybody may.
+  void StoreRaw(const std::string& subject, const std::string& headers, const std::string& body) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(server_->port()));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ASSERT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const std::string request = absl::StrFormat(
+        "CONNECT {\"verbose\":false,\"headers\":true}\r\nHPUB %s %d %d\r\n%s%s\r\nPING\r\n",
+        subject, headers.size(), headers.size() + body.size(), headers, body);
+    ASSERT_EQ(send(fd, request.data(), request.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(request.size()));
+    std::string answer;
+    char buffer[4096];
+    while (answer.find("PONG") == std::string::npos) {
+      const ssize_t count = recv(fd, buffer, sizeof buffer, 0);
+      ASSERT_GT(count, 0) << answer;
+      answer.append(buffer, static_cast<size_t>(count));
+    }
+    close(fd);
   }
 
   std::unique_ptr<NatsServer> server_;

@@ -186,7 +186,7 @@ GARBAGE = {
     "empty": (b"", ()),
     "what the NATS library takes for the server's": (b"", (("Status", "503"),)),
     "half of the headers": (b"{}", (("Sync-Protocol", "1"), ("Sync-Source", "jetson-01"))),
-    "another protocol": (b"{}", (("Sync-Protocol", "99"), ("Sync-Source", "jetson-01"), ("Sync-Epoch", "x"))),
+    "no protocol at all": (b"{}", (("Sync-Protocol", "none"), ("Sync-Source", "jetson-01"), ("Sync-Epoch", "x"))),
 }
 
 
@@ -202,6 +202,7 @@ def test_garbage_in_the_stream_is_set_aside_and_neither_side_stops(new_pair):
             fleet.wait_caught_up()
     letters = wait_letters(fleet, len(GARBAGE))
     assert {letter["reason"] for letter in letters} == {"malformed"}
+    assert all("Sync-" in letter["message"] for letter in letters), letters
     for letter in letters:
         fleet.subscriber.must("dead-letters", "show", str(letter["id"]))
         discard(fleet, letter)

@@ -66,13 +66,13 @@ class NatsClient:
         while self._read()[0] != "PONG":
             pass
 
-    def publish(self, subject, payload=b"", headers=(), reply=""):
+    def publish(self, subject, payload=b"", headers=(), reply="", first_line="NATS/1.0"):
         if isinstance(payload, str):
             payload = payload.encode()
         head = b""
-        if headers:
+        if headers or first_line != "NATS/1.0":
             lines = "".join(f"{key}: {value}\r\n" for key, value in headers)
-            head = f"NATS/1.0\r\n{lines}\r\n".encode()
+            head = f"{first_line}\r\n{lines}\r\n".encode()
             line = f"HPUB {subject} {reply} {len(head)} {len(head) + len(payload)}\r\n"
         else:
             line = f"PUB {subject} {reply} {len(payload)}\r\n"

@@ -102,7 +102,6 @@ TEST_P(BadHeaderTest, IsRefusedByName) {
 
 INSTANTIATE_TEST_SUITE_P(Table, BadHeaderTest,
                          ::testing::ValuesIn(std::vector<BadHeader>{
-                             {kHeaderProtocol, "2"},
                              {kHeaderProtocol, "0"},
                              {kHeaderProtocol, "one"},
                              {kHeaderProtocol, "01"},
@@ -161,6 +160,17 @@ TEST(HeadersTest, APartCannotStandBeforeItsOwnChunk) {
   const Headers headers = EncodeHeaders(envelope);
   EXPECT_THAT(DecodeHeaders(LookupIn(headers)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("Sync-Chunk")));
+}
+
+// Not malformed: it must wait for a reader that knows it, whatever else it says.
+TEST(HeadersTest, ANewerProtocolIsUnimplementedAndSaysWhatToDo) {
+  for (const char* version : {"3", "99", "4294967297"}) {
+    Headers headers;
+    headers.emplace_back(kHeaderProtocol, version);
+    EXPECT_THAT(DecodeHeaders(LookupIn(headers)),
+                StatusIs(absl::StatusCode::kUnimplemented,
+                         testing::AllOf(HasSubstr(version), HasSubstr("upgrade"))));
+  }
 }
 
 const std::vector<RawColumn> kRow = {{R"("id")", "1"}, {R"("name")", R"("a\"b")"}};

@@ -98,6 +98,47 @@ TEST_F(SourceFeedTest, GarbageAndForgeriesAreSetAsideBetweenTransactions) {
   EXPECT_FALSE(feed_.Next().quarantine.has_value());
 }
 
+// The reason was "Status accessed after move.": the message had gone before it was asked.
+TEST_F(SourceFeedTest, AMalformedMessageIsSetAsideWithItsOwnReason) {
+  FetchedMessage garbage = Message(100, 120, 0, true, "garbage");
+  garbage.envelope = absl::InvalidArgumentError("header Sync-Protocol is missing");
+  ASSERT_THAT(feed_.Accept(std::move(garbage)), IsOk());
+  EXPECT_EQ(feed_.Next().quarantine->message, "header Sync-Protocol is missing");
+}
+
+TEST_F(SourceFeedTest, AMessageOfANewerProtocolStopsTheFeedBehindWhatCameBefore) {
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, true)), IsOk());
+  FetchedMessage newer = Message(120, 140, 0, true);
+  newer.envelope = absl::UnimplementedError("header Sync-Protocol is 3");
+  EXPECT_THAT(feed_.Accept(std::move(newer)), StatusIs(absl::StatusCode::kUnimplemented,
+                                                       testing::HasSubstr("message 2 of stream")));
+  EXPECT_THAT(feed_.Accept(Message(140, 160, 0, true)), StatusIs(absl::StatusCode::kUnimplemented));
+  ASSERT_TRUE(feed_.HasNext());
+  EXPECT_EQ(feed_.Next().position, Lsn{120});
+  EXPECT_FALSE(feed_.HasNext()) << "nothing behind it is taken, and it is not set aside";
+  feed_.Reset(1, Lsn{120});
+  EXPECT_THAT(feed_.Accept(Message(120, 140, 0, true)), IsOk());
+}
+
+// Its sequence is where the stream may be purged up to.
+TEST_F(SourceFeedTest, GarbageInsideATransactionDoesNotCountTheFirstHalfAsApplied) {
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false)), IsOk());
+  FetchedMessage garbage = Message(100, 120, 0, true, "garbage");
+  garbage.envelope = absl::InvalidArgumentError("no header Sync-Protocol");
+  ASSERT_THAT(feed_.Accept(std::move(garbage)), IsOk());
+  ASSERT_TRUE(feed_.HasNext());
+  EXPECT_EQ(feed_.Next().sequence, 0u);
+}
+
+TEST_F(SourceFeedTest, WhatWasAppliedBeforeIsPassedUntilTheFirstThatWasNot) {
+  ASSERT_THAT(feed_.Accept(Message(60, 80, 0, true)), IsOk());
+  ASSERT_THAT(feed_.Accept(Message(80, 100, 0, true)), IsOk());
+  EXPECT_EQ(feed_.passed_sequence(), 2u);
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, true)), IsOk());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, true)), IsOk()) << "applied by nobody yet";
+  EXPECT_EQ(feed_.passed_sequence(), 2u);
+}
+
 TEST_F(SourceFeedTest, AnOversizedTransactionIsHandedOutInPiecesAndWhatFollowsWaits) {
   ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, std::string(600, 'a'))), IsOk());
   EXPECT_FALSE(feed_.Oversized());
