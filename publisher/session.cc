@@ -27,7 +27,7 @@ PgOptions DatabaseOptions(const PublisherConfig& config, const std::string& purp
   options.dsn = config.postgres.dsn;
   options.password = config.postgres.password;
   options.application_name = "pmoves-sync-publisher " + purpose;
-  options.settings = PinnedTextSettings();
+  options.settings = {{"search_path", "pg_catalog"}};
   // The writer row must be on disk before the stream relies on it, whatever the role or database
   // prefers.
   options.settings.emplace_back("synchronous_commit", "on");

@@ -53,8 +53,8 @@ constexpr Rule kRules[] = {
       "itself"}},
     {"0A", {Reaction::kBlock, "the central server does not support what the change needs"}},
     {"55", {Reaction::kBlock, "an object of the central schema is not in a usable state"}},
-    {"25006",
-     {Reaction::kBlock,
+    {"25006",  // the session was made by a server that is the primary no more
+     {Reaction::kReconnect,
       "the central server is read-only (a standby?); point the DSN at the primary"}},
     {"28",
      {Reaction::kReconnect, "the central server refuses the login; check the role and password"}},

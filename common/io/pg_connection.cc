@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "common/base/status.h"
 
 namespace pmoves {
@@ -43,17 +42,6 @@ const char* SettingOf(const PQconninfoOption* options, std::string_view keyword)
     }
   }
   return nullptr;
-}
-
-// One "-c name=value", with the blanks and backslashes of the value escaped as the server's startup
-// parser wants them.
-void AppendSetting(const std::string& name, const std::string& value, std::string* options) {
-  if (!options->empty()) options->push_back(' ');
-  options->append("-c ").append(name).push_back('=');
-  for (char c : value) {
-    if (c == ' ' || c == '\\' || c == '\t' || c == '\n') options->push_back('\\');
-    options->push_back(c);
-  }
 }
 
 // The keyword list for PQconnectStartParams: the DSN first, then what we add; later ones win.
@@ -103,17 +91,13 @@ Keywords MakeKeywords(const PgOptions& options, const PQconninfoOption* dsn) {
   for (const KeepaliveDefault& entry : kKeepaliveDefaults) {
     if (SettingOf(dsn, entry.keyword) == nullptr) keywords.Add(entry.keyword, entry.value);
   }
-  const char* dsn_options = SettingOf(dsn, "options");
-  std::string session = dsn_options == nullptr ? "" : dsn_options;
-  for (const auto& [name, value] : options.settings) AppendSetting(name, value, &session);
-  if (!session.empty()) keywords.Add("options", std::move(session));
   return keywords;
 }
 
 // Waits until libpq can go on. False when the deadline passed.
-bool WaitForSocket(int fd, bool for_write, absl::Time deadline) {
+bool WaitForSocket(int fd, bool for_write, SteadyTime deadline) {
   while (true) {
-    const int64_t left_ms = absl::ToInt64Milliseconds(deadline - absl::Now());
+    const int64_t left_ms = absl::ToInt64Milliseconds(SteadyUntil(deadline));
     if (left_ms <= 0) return false;
     pollfd entry = {fd, static_cast<short>(for_write ? POLLOUT : POLLIN), 0};
     const int ready = poll(&entry, 1, static_cast<int>(std::min<int64_t>(left_ms, 1000)));
@@ -122,21 +106,80 @@ bool WaitForSocket(int fd, bool for_write, absl::Time deadline) {
   }
 }
 
-absl::Status FinishConnecting(PGconn* connection, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+absl::Status NoAnswer(PGconn* connection, absl::Duration timeout) {
+  return absl::UnavailableError(absl::StrFormat(
+      "no answer from PostgreSQL at %s port %s within %s", Trimmed(PQhost(connection)),
+      Trimmed(PQport(connection)), absl::FormatDuration(timeout)));
+}
+
+absl::Status FinishConnecting(PGconn* connection, absl::Duration timeout, SteadyTime deadline) {
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (state != PGRES_POLLING_OK) {
     if (state == PGRES_POLLING_FAILED) {
       return absl::UnavailableError(Trimmed(PQerrorMessage(connection)));
     }
     if (!WaitForSocket(PQsocket(connection), state == PGRES_POLLING_WRITING, deadline)) {
-      return absl::UnavailableError(absl::StrFormat(
-          "no answer from PostgreSQL at %s port %s within %s", Trimmed(PQhost(connection)),
-          Trimmed(PQport(connection)), absl::FormatDuration(timeout)));
+      return NoAnswer(connection, timeout);
     }
     state = PQconnectPoll(connection);
   }
   return absl::OkStatus();
+}
+
+// The last result of `sql`, like PQexec, but for a server or pooler that does not answer: null when
+// the deadline passed.
+PgResultPtr ExecuteUntil(PGconn* connection, const std::string& sql, SteadyTime deadline) {
+  if (PQsendQuery(connection, sql.c_str()) == 0) return nullptr;
+  PgResultPtr last;
+  while (true) {
+    while (PQisBusy(connection) != 0) {
+      if (!WaitForSocket(PQsocket(connection), /*for_write=*/false, deadline)) return nullptr;
+      if (PQconsumeInput(connection) == 0) return nullptr;
+    }
+    PgResultPtr result(PQgetResult(connection));
+    if (result == nullptr) return last;
+    last = std::move(result);
+  }
+}
+
+// `pinned` overridden by `chosen`.
+SessionSettings Together(SessionSettings pinned, const SessionSettings& chosen) {
+  for (const auto& [name, value] : chosen) {
+    auto same = std::find_if(pinned.begin(), pinned.end(),
+                             [&name = name](const auto& entry) { return entry.first == name; });
+    if (same == pinned.end()) same = pinned.emplace(pinned.end(), name, "");
+    same->second = value;
+  }
+  return pinned;
+}
+
+// Statements that no default_transaction_isolation or statement_timeout keeps from running: the
+// others may need a snapshot, and time.
+constexpr char kFirstSettings[] =
+    "SET default_transaction_isolation = 'read committed'; SET statement_timeout = 0";
+
+// Sets them all and shows what they are then, as name and value; an older server does not know all
+// of the pinned ones.
+std::string SetSql(const PgConnection& connection, const SessionSettings& wanted) {
+  std::string values;
+  for (const auto& [name, value] : wanted) {
+    values += absl::StrFormat("%s(%s, %s)", values.empty() ? "" : ", ",
+                              connection.QuoteLiteral(name), connection.QuoteLiteral(value));
+  }
+  return absl::StrFormat(
+      "SELECT s.n, pg_catalog.set_config(s.n, s.v, false) FROM (VALUES %s) s (n, v) WHERE "
+      "pg_catalog.strpos(s.n, '.') OPERATOR(pg_catalog.>) 0 OR "
+      "pg_catalog.current_setting(s.n, true) IS NOT NULL",
+      values);
+}
+
+std::string ShowSql(const PgConnection& connection, const SessionSettings& pinned) {
+  std::string columns;
+  for (const auto& [name, value] : pinned) {
+    columns += absl::StrFormat("%spg_catalog.current_setting(%s, true)",
+                               columns.empty() ? "" : ", ", connection.QuoteLiteral(name));
+  }
+  return "SELECT " + columns;
 }
 
 // 08 connection, 57P0x shutdown or crash of the server: the session is over.
@@ -195,21 +238,6 @@ int64_t PgRows::affected() const {
   return value;
 }
 
-std::vector<std::pair<std::string, std::string>> PinnedTextSettings() {
-  return {
-      {"bytea_output", "hex"},
-      {"datestyle", "ISO"},
-      {"intervalstyle", "postgres"},
-      {"extra_float_digits", "3"},
-      {"timezone", "UTC"},
-      {"lc_monetary", "C"},
-      {"xmloption", "content"},
-      {"client_min_messages", "warning"},
-      {"idle_in_transaction_session_timeout", "0"},
-      {"search_path", "pg_catalog"},
-  };
-}
-
 PgConnection::PgConnection(PgConnPtr connection)
     : connection_(std::move(connection)), cancel_(PQgetCancel(connection_.get())) {
   PQsetNoticeReceiver(
@@ -240,13 +268,61 @@ absl::StatusOr<std::unique_ptr<PgConnection>> PgConnection::Connect(const PgOpti
   if (PQstatus(connection.get()) == CONNECTION_BAD) {
     return absl::UnavailableError(Trimmed(PQerrorMessage(connection.get())));
   }
-  if (absl::Status status = FinishConnecting(connection.get(), options.connect_timeout);
-      !status.ok()) {
+  const SteadyTime deadline = SteadyIn(options.connect_timeout);
+  absl::Status status = FinishConnecting(connection.get(), options.connect_timeout, deadline);
+  if (!status.ok()) {
     const char* database = PQdb(connection.get());
     return absl::UnavailableError(absl::StrFormat("%s (database \"%s\")", MessageOf(status),
                                                   database == nullptr ? "" : database));
   }
-  return std::unique_ptr<PgConnection>(new PgConnection(std::move(connection)));
+  std::unique_ptr<PgConnection> made(new PgConnection(std::move(connection)));
+  RETURN_IF_ERROR(made->PinSettings(Together(PinnedSettings(), options.settings), deadline));
+  return made;
+}
+
+absl::Status PgConnection::PinSettings(const SessionSettings& wanted, SteadyTime deadline) {
+  const auto run = [&](const std::string& sql) -> absl::StatusOr<PgRows> {
+    PgResultPtr result = ExecuteUntil(connection_.get(), sql, deadline);
+    if (result == nullptr && IsOpen()) {
+      return absl::UnavailableError(
+          "PostgreSQL, or a pooler before it, took the login but answers no statement in time");
+    }
+    absl::StatusOr<PgRows> rows = Take(result.release());
+    const std::string state = SqlStateOf(rows.status());
+    if (state.empty() || EndsSession(state) || state.substr(0, 2) == "53" || state == "57014") {
+      return rows;
+    }
+    return WithSqlState(
+        absl::FailedPreconditionError(absl::StrFormat(
+            "a session setting that exact rows need cannot be had: %s. Let the role of "
+            "postgres.dsn set it, or connect to PostgreSQL itself instead of a pooler",
+            MessageOf(rows.status()))),
+        state);
+  };
+  RETURN_IF_ERROR(run(kFirstSettings).status());
+  ASSIGN_OR_RETURN(const PgRows rows, run(SetSql(*this, wanted)));
+  for (int i = 0; i < rows.size(); ++i) pinned_.emplace_back(rows.String(i, 0), rows.String(i, 1));
+  ASSIGN_OR_RETURN(const PgRows shown, run(ShowSql(*this, pinned_)));
+  return Compare(shown);
+}
+
+absl::Status PgConnection::CheckSettings() {
+  ASSIGN_OR_RETURN(const PgRows shown, Execute(ShowSql(*this, pinned_)));
+  return Compare(shown);
+}
+
+absl::Status PgConnection::Compare(const PgRows& shown) const {
+  for (size_t i = 0; i < pinned_.size(); ++i) {
+    const int column = static_cast<int>(i);
+    if (shown.columns() > column && shown.Text(0, column) == pinned_[i].second) continue;
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the session setting %s was set to \"%s\" and is \"%s\": a pooler that gives each "
+        "transaction another session stands before PostgreSQL. Give the address of PostgreSQL "
+        "itself, or of a pooler in session mode, in postgres.dsn",
+        pinned_[i].first, pinned_[i].second,
+        shown.columns() > column ? shown.Text(0, column) : std::string_view()));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PgConnection::ErrorOf(const PGresult* result) const {

@@ -28,6 +28,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/io/pg_settings.h"
+#include "common/io/steady_time.h"
 
 namespace pmoves {
 
@@ -71,22 +73,18 @@ struct PgOptions {
   std::string password;          // from a secret file; wins over the DSN's
   std::string application_name;  // shown in pg_stat_activity
   bool replication = false;      // replication=database
-  std::vector<std::pair<std::string, std::string>>
-      settings;  // -c name=value, pinned for the session: win over ALTER ROLE / DATABASE
-  absl::Duration connect_timeout = absl::Seconds(10);
+  // Beside PinnedSettings, and instead of what these say. Connect fails where one cannot be had.
+  SessionSettings settings;
+  absl::Duration connect_timeout = absl::Seconds(10);  // until the session may be used
 };
-
-// The session settings that make Postgres's text output independent of role and database settings
-// (facts: bytea_output=escape corrupts bytea). Used on both sides, so that what one writes the
-// other reads.
-std::vector<std::pair<std::string, std::string>> PinnedTextSettings();
 
 using PgParam = std::optional<std::string_view>;  // nullopt is NULL
 
 class PgConnection {
  public:
   // kUnavailable when the server cannot be reached or refuses; the message says host, port, dbname
-  // and never the password.
+  // and never the password. kFailedPrecondition: the session does not keep the settings that it
+  // needs; the message says which, and what to do.
   static absl::StatusOr<std::unique_ptr<PgConnection>> Connect(const PgOptions& options);
 
   // One or more statements without parameters; the last one's rows.
@@ -131,6 +129,10 @@ class PgConnection {
   // The Status of a result or, when there is none, of the connection.
   absl::Status ErrorOf(const PGresult* result) const;
 
+  // Whether the session still has its settings. A pooler that gives each transaction another
+  // session does not always show at once. kFailedPrecondition; the connection must not be used.
+  absl::Status CheckSettings();
+
   // Lets another thread end a running statement (shutdown). Safe to call at any time while the
   // object lives.
   void Cancel();
@@ -139,11 +141,14 @@ class PgConnection {
   explicit PgConnection(PgConnPtr connection);
   absl::StatusOr<PgRows> Take(PGresult* result);
   void SendBegin();
+  absl::Status PinSettings(const SessionSettings& wanted, SteadyTime deadline);
+  absl::Status Compare(const PgRows& shown) const;
 
   std::function<void(std::string_view, std::string_view)> notice_handler_;
   PgConnPtr connection_;
   bool begins_ = false;
   std::set<std::string> prepared_once_;
+  SessionSettings pinned_;  // as the server shows them
   std::unique_ptr<PGcancel, PgCancelDeleter>
       cancel_;  // made at connect: Cancel() must not read connection_ beside its user
 };

@@ -65,7 +65,7 @@ absl::StatusOr<std::unique_ptr<PgWalSource>> PgWalSource::Connect(Options option
   connect.password = source->options_.password;
   connect.application_name = source->options_.application_name;
   connect.replication = true;
-  connect.settings = PinnedTextSettings();
+  connect.settings = {{"search_path", "pg_catalog"}};
   connect.settings.emplace_back("wal_sender_timeout", "30s");
   ASSIGN_OR_RETURN(source->connection_, PgConnection::Connect(connect));
   PgWalSource* self = source.get();

@@ -98,7 +98,7 @@ absl::StatusOr<SlotStatus> SlotMonitor::Look() {
     connect.dsn = options_.dsn;
     connect.password = options_.password;
     connect.application_name = "pmoves-sync-publisher monitor";
-    connect.settings = PinnedTextSettings();
+    connect.settings = {{"search_path", "pg_catalog"}};
     connect.settings.emplace_back("statement_timeout", "5s");
     connect.connect_timeout = absl::Seconds(5);
     ASSIGN_OR_RETURN(connection_, PgConnection::Connect(connect));

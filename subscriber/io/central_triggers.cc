@@ -13,19 +13,6 @@
 namespace pmoves {
 namespace {
 
-// Keys and images must be the text that a worker makes of the same values, whatever the writer's
-// session has set.
-std::vector<std::pair<std::string, std::string>> TextSettings() {
-  std::vector<std::pair<std::string, std::string>> settings;
-  for (auto& setting : PinnedTextSettings()) {
-    const bool of_text = setting.first != "client_min_messages" &&
-                         setting.first != "idle_in_transaction_session_timeout" &&
-                         setting.first != "search_path";
-    if (of_text) settings.push_back(std::move(setting));
-  }
-  return settings;
-}
-
 // Those that call the table's function and are not disabled.
 absl::StatusOr<std::set<std::string>> Present(PgConnection& connection, const TargetTable& table) {
   ASSIGN_OR_RETURN(const PgRows rows,
@@ -57,7 +44,9 @@ absl::StatusOr<CentralTriggerState> LookAtCentralTriggers(PgConnection& connecti
 }
 
 absl::Status InstallCentralTriggers(PgConnection& connection, const TargetTable& table) {
-  RETURN_IF_ERROR(connection.Execute(CreateCentralFunction(table, TextSettings())).status());
+  // Keys and images must be the text that a worker makes of the same values, whatever the writer's
+  // session has set.
+  RETURN_IF_ERROR(connection.Execute(CreateCentralFunction(table, PinnedTextSettings())).status());
   ASSIGN_OR_RETURN(const std::set<std::string> present, Present(connection, table));
   for (const CentralTrigger& trigger : CentralTriggers(table)) {
     if (present.count(trigger.name) > 0) continue;

@@ -20,10 +20,6 @@ PgOptions TargetSessionOptions(const SubscriberConfig& config,
   options.dsn = config.postgres.dsn;
   options.password = config.postgres.password;
   options.application_name = application_name;
-  for (auto& setting : PinnedTextSettings()) {
-    // ENABLE ALWAYS triggers of the users run in this session and may rely on their search_path.
-    if (setting.first != "search_path") options.settings.push_back(std::move(setting));
-  }
   auto set = [&options](const char* name, std::string value) {
     options.settings.emplace_back(name, std::move(value));
   };

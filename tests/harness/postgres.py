@@ -31,7 +31,9 @@ _DEFAULTS = {
 }
 
 # The harness's own connections do not depend on what a database or role has set.
-_PINNED = "-c standard_conforming_strings=on -c datestyle=ISO -c search_path=public -c client_min_messages=warning"
+_PINNED = "-c standard_conforming_strings=on -c datestyle=ISO -c search_path=public -c client_min_messages=warning " \
+    "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed -c statement_timeout=0 " \
+    "-c lock_timeout=0 -c idle_session_timeout=0 -c row_security=on"
 
 
 def bin_directory():

@@ -38,7 +38,7 @@ TEST(ReactionTest, FollowsFromTheSqlState) {
            SqlCase{"42501", Reaction::kBlock},      // insufficient_privilege
            SqlCase{"42P01", Reaction::kBlock},      // undefined_table
            SqlCase{"42703", Reaction::kBlock},      // undefined_column
-           SqlCase{"25006", Reaction::kBlock},      // read_only_sql_transaction
+           SqlCase{"25006", Reaction::kReconnect},  // read_only_sql_transaction
            SqlCase{"0A000", Reaction::kBlock},      // feature_not_supported
            SqlCase{"XX000", Reaction::kBlock},      // internal_error
            SqlCase{"99999", Reaction::kBlock},      // nobody knows
