@@ -204,7 +204,7 @@ Metrics::Metrics(std::shared_ptr<prometheus::Registry> owner, const std::string&
     errors_family_.Add({{"reason", reason}});
   }
   for (const char* reason : {"unavailable", "preflight", "fenced", "data_loss", "foreign_writer",
-                             "slot_lost", "slot_missing", "tail_lost", "other"}) {
+                             "slot_lost", "slot_missing", "stream", "tail_lost", "other"}) {
     failures_family_.Add({{"reason", reason}});
   }
 }

@@ -52,6 +52,7 @@ absl::Status EnsureStreams(JetStream& jetstream, const PublisherConfig& config) 
   stream.subjects = {proto::SourceWildcard(config.source)};
   stream.max_bytes = config.stream.max_bytes;
   stream.replicas = config.stream.replicas;
+  stream.largest_message = config.stream.max_message_bytes + kMessageOverhead;
   RETURN_IF_ERROR(jetstream.EnsureStream(stream));
   StreamConfig applied;
   applied.name = std::string(proto::kAppliedStream);
@@ -111,7 +112,9 @@ absl::Status Session::ConnectNats() {
     return Refused("preflight", absl::FailedPreconditionError(failure));
   }
   jetstream_ = std::make_unique<JetStream>(*nats_, config.nats.domain);
-  RETURN_IF_ERROR(EnsureStreams(*jetstream_, config));
+  absl::Status streams = EnsureStreams(*jetstream_, config);
+  if (absl::IsFailedPrecondition(streams)) return Refused("stream", std::move(streams));
+  RETURN_IF_ERROR(streams);
   ASSIGN_OR_RETURN(applied_, AppliedFeed::Subscribe(*nats_, config.source));
   return absl::OkStatus();
 }

@@ -122,9 +122,21 @@ void CheckPostgres(const PublisherConfig& config, const CapturedTables& tables, 
   CheckSlot(**connection, config, server_fits, report);
 }
 
+bool AddFaults(const StreamInfo& info, StreamUse use, const PublisherConfig& config,
+               Report* report) {
+  const std::vector<StreamFault> faults =
+      FaultsOf(info.name, info.settings, use, config.stream.max_message_bytes + kMessageOverhead);
+  for (const StreamFault& fault : faults) {
+    report->Add({Verdict::kFail, "stream " + info.name, fault.what, fault.fix});
+  }
+  return !faults.empty();
+}
+
 void CheckStream(JetStream& jetstream, const PublisherConfig& config, Report* report) {
   const std::string name = proto::StreamName(config.source);
   absl::StatusOr<StreamInfo> info = jetstream.GetStream(name);
+  const bool faulty = info.ok() && AddFaults(*info, StreamUse::kChanges, config, report);
+  if (faulty) return;
   if (info.ok()) {
     report->Pass("stream", absl::StrFormat("%s holds %d messages, %d bytes", name, info->messages,
                                            info->bytes));
@@ -148,6 +160,9 @@ void CheckNats(const PublisherConfig& config, Report* report) {
   for (const CheckResult& result : JudgeNats(facts)) report->Add(result);
   JetStream jetstream(**nats, config.nats.domain);
   CheckStream(jetstream, config, report);
+  if (auto applied = jetstream.GetStream(std::string(proto::kAppliedStream)); applied.ok()) {
+    AddFaults(*applied, StreamUse::kLastValue, config, report);
+  }
   if (absl::Status other = AskForWriter(**nats, config.source, ""); !other.ok()) {
     report->Add({Verdict::kInfo, "writer", MessageOf(other), ""});
   }

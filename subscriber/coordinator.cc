@@ -29,6 +29,17 @@ constexpr absl::Duration kSettleBudget = absl::Milliseconds(500);
 
 }  // namespace
 
+std::string SourceOfStream(const std::string& stream, const SubscriberConfig& config) {
+  if (stream.rfind(proto::kStreamPrefix, 0) != 0) return "";
+  std::string source = stream.substr(proto::kStreamPrefix.size());
+  // The name under which the centre's own rows count is no edge's to use.
+  if (!proto::IsSourceName(source) || source == kCentralSource) return "";
+  const std::vector<std::string>& wanted = config.sources;
+  const bool is_wanted =
+      wanted.empty() || std::find(wanted.begin(), wanted.end(), source) != wanted.end();
+  return is_wanted ? source : "";
+}
+
 Coordinator::Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream,
                          RefetchAsker& asker, FleetState& fleet, SubscriberMetrics& metrics,
                          std::vector<std::unique_ptr<Worker>>& workers)
@@ -132,14 +143,8 @@ void Coordinator::Discover() {
   }
   std::set<std::string> known;
   for (const std::string& stream : *streams) {
-    if (stream.rfind(proto::kStreamPrefix, 0) != 0) continue;
-    const std::string source = stream.substr(proto::kStreamPrefix.size());
-    // The name under which the centre's own rows count is no edge's to use.
-    if (!proto::IsSourceName(source) || source == kCentralSource) continue;
-    if (!config_.sources.empty() &&
-        std::find(config_.sources.begin(), config_.sources.end(), source) == config_.sources.end())
-      continue;
-    known.insert(source);
+    if (std::string source = SourceOfStream(stream, config_); !source.empty())
+      known.insert(std::move(source));
   }
   if (absl::Status status = status_->Expect(config_.sources); !status.ok())
     LogLimited(LogLevel::kWarn, "status.write_failed", MessageOf(status));
@@ -199,7 +204,11 @@ void Coordinator::Report(absl::Time now, bool everything) {
   }
   std::vector<SourceState> sources;
   for (const auto& [name, state] : unreported_) {
-    if (state.owned) sources.push_back(state);  // the others are their owner's to write
+    if (state.owned) {
+      sources.push_back(state);
+    } else {  // the others are their owner's to write
+      durable_.erase(name);
+    }
   }
   if (unreported_.empty()) return;
   if (absl::Status status = status_->Write(sources); !status.ok()) {
@@ -208,7 +217,7 @@ void Coordinator::Report(absl::Time now, bool everything) {
   }
   for (const SourceState& state : sources) {
     if (!state.owned || state.epoch == 0) continue;
-    durable_[state.source] = state.sequence;
+    durable_[state.source] = {state.stream_created, state.sequence, state.epoch, state.position};
     const absl::Status sent =
         nats_.Publish(std::string(proto::kAppliedPrefix) + state.source,
                       proto::EncodeApplied({state.source, state.epoch, state.position, state.hlc}));
@@ -221,20 +230,40 @@ void Coordinator::Report(absl::Time now, bool everything) {
 }
 
 void Coordinator::Purge() {
-  for (const auto& [source, sequence] : durable_) {
-    const uint64_t keep = static_cast<uint64_t>(config_.retain_applied);
-    if (sequence <= keep + 1) continue;
-    const uint64_t below =
-        sequence - keep;  // this and what follows stays, so the stream is never empty
-    uint64_t& done = purged_[source];
-    if (below < done + keep / 10 + 1) continue;
-    if (absl::Status status = jetstream_.PurgeBelow(proto::StreamName(source), below);
-        status.ok()) {
-      done = below;
+  const uint64_t keep = static_cast<uint64_t>(config_.retain_applied);
+  for (const auto& [source, applied] : durable_) {
+    if (applied.sequence <= keep + 1) continue;
+    // This and what follows stays, so the stream is never empty.
+    const uint64_t below = applied.sequence - keep;
+    Purged& done = purged_[source];
+    if (done.stream_created != applied.stream_created || done.below > applied.sequence) {
+      done = {applied.stream_created, 0};
+    }
+    if (below < done.below + keep / 10 + 1) continue;
+    if (absl::Status status = PurgeApplied(source, below); status.ok()) {
+      done.below = below;
     } else {
       LogLimited(LogLevel::kWarn, "stream.purge_failed", MessageOf(status), {{"source", source}});
     }
   }
+}
+
+absl::Status Coordinator::PurgeApplied(const std::string& source, uint64_t sequence) {
+  const std::string stream = proto::StreamName(source);
+  const Durable& applied = durable_.at(source);
+  const auto record = jetstream_.GetMessage(stream, sequence);
+  if (absl::IsNotFound(record.status())) return absl::OkStatus();  // a later one will do
+  if (!record.ok()) return record.status();
+  const auto envelope = proto::DecodeHeaders(record->Lookup());
+  if (!envelope.ok()) return absl::OkStatus();  // one that was set aside; a later one will do
+  if (envelope->epoch > applied.epoch ||
+      (envelope->epoch == applied.epoch && envelope->position > applied.position)) {
+    return absl::AbortedError(absl::StrFormat(
+        "refused to purge stream %s below %d: what stands there is not applied. Its server gives "
+        "out sequences again (an older copy of its store, a lost tail)",
+        stream, sequence));
+  }
+  return jetstream_.PurgeBelow(stream, applied.stream_created, sequence);
 }
 
 void Coordinator::AskForRows(absl::Time now) {

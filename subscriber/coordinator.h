@@ -33,6 +33,9 @@
 
 namespace pmoves {
 
+// The source whose stream it is; "" when it is none's, or of one that `config` leaves to others.
+std::string SourceOfStream(const std::string& stream, const SubscriberConfig& config);
+
 class Coordinator {
  public:
   Coordinator(const SubscriberConfig& config, NatsClient& nats, JetStream& jetstream,
@@ -53,6 +56,8 @@ class Coordinator {
   void Report(absl::Time now, bool everything);
   void Collect(absl::Time now);
   void Purge();
+  // Of one stream, below `sequence`, if what would be the first message shows to be applied.
+  absl::Status PurgeApplied(const std::string& source, uint64_t sequence);
   void AskForRows(absl::Time now);
   void SettleCentralWrites();
 
@@ -79,8 +84,20 @@ class Coordinator {
   absl::Time collect_at_ = absl::InfinitePast();
   absl::Time maintain_log_at_ = absl::InfinitePast();
   std::map<std::string, SourceState> unreported_;  // taken from the fleet, not yet written
-  std::map<std::string, uint64_t> durable_;        // stream sequence that is applied and on disk
-  std::map<std::string, uint64_t> purged_;
+  // What is applied of a stream, and on disk. A name may stand for another stream at any time: one
+  // that is made anew, and one whose server lost its tail and gives sequences out again.
+  struct Durable {
+    std::string stream_created;
+    uint64_t sequence = 0;
+    uint32_t epoch = 0;
+    Lsn position;
+  };
+  struct Purged {
+    std::string stream_created;
+    uint64_t below = 0;
+  };
+  std::map<std::string, Durable> durable_;  // by source
+  std::map<std::string, Purged> purged_;
 };
 
 }  // namespace pmoves

@@ -35,6 +35,9 @@ struct SourceState {
   uint32_t epoch = 0;
   Lsn position;  // committed in the centre
   Hlc hlc;
+  // Of the stream that was made then: all up to `sequence` is applied. No other stream of that
+  // name.
+  std::string stream_created;
   uint64_t sequence = 0;
   int64_t last_commit_us = 0;  // source commit time of the newest applied transaction
   absl::Time applied_at = absl::InfinitePast();

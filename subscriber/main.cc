@@ -17,7 +17,9 @@
 #include "common/io/pg_connection.h"
 #include "common/io/stop.h"
 #include "proto/message_codec.h"
+#include "proto/subject.h"
 #include "subscriber/config.h"
+#include "subscriber/coordinator.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/conflict_log.h"
 #include "subscriber/io/conflict_pick.h"
@@ -62,6 +64,22 @@ int Init(const SubscriberConfig& config, const CliArgs& args) {
   return kExitOk;
 }
 
+// The streams that `run` would read or write.
+void CheckStreams(JetStream& jetstream, const std::vector<std::string>& names,
+                  const SubscriberConfig& config, std::vector<CheckLine>* lines) {
+  for (const std::string& name : names) {
+    const bool last_values = name == proto::kAppliedStream;
+    if (!last_values && SourceOfStream(name, config).empty()) continue;
+    const auto info = jetstream.GetStream(name);
+    if (!info.ok()) continue;  // removed meanwhile
+    const StreamUse use = last_values ? StreamUse::kLastValue : StreamUse::kChanges;
+    for (const StreamFault& fault : FaultsOf(name, info->settings, use, 0)) {
+      lines->push_back(
+          {CheckLine::Grade::kFail, absl::StrFormat("stream %s: %s", name, fault.what), fault.fix});
+    }
+  }
+}
+
 int Check(const SubscriberConfig& config, const CliArgs& args) {
   auto connection = ConnectCentre(config, "check");
   if (!connection.ok()) return VerbFailed(args, "check", connection.status());
@@ -72,6 +90,7 @@ int Check(const SubscriberConfig& config, const CliArgs& args) {
                      absl::StrFormat("NATS %s answers", (*nats)->server_version()), ""});
     JetStream jetstream(**nats, config.nats.domain);
     auto streams = jetstream.ListStreams();
+    if (streams.ok()) CheckStreams(jetstream, *streams, config, &lines);
     lines.push_back(streams.ok() ? CheckLine{CheckLine::Grade::kPass, "JetStream answers", ""}
                                  : CheckLine{CheckLine::Grade::kFail, MessageOf(streams.status()),
                                              "start nats-server with JetStream"});

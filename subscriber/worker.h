@@ -84,8 +84,9 @@ class Worker {
     std::string stream_created;
     uint64_t sequence = 0;
     bool open = false;
-    bool ready = false;       // the reader may have something
-    bool from_start = false;  // read the stream from its first message: the hint led to a gap
+    bool ready = false;        // the reader may have something
+    bool cannot_open = false;  // the last try failed, and is shown
+    bool from_start = false;   // read the stream from its first message: the hint led to a gap
     absl::Time open_at = absl::InfinitePast();  // not before
     // Transactions that go to the dead letters whole (on_error: transaction), and why.
     std::map<Lsn, absl::Status> set_aside;

@@ -215,7 +215,8 @@ void Worker::AfterCommit(absl::Time begun) {
       state.epoch = moved.epoch;
       state.position = moved.position;
       state.hlc = std::max(state.hlc, moved.hlc);
-      state.sequence = moved.sequence;
+      state.stream_created = moved.stream_created;
+      state.sequence = std::max(state.sequence, moved.sequence);
       state.last_commit_us = std::max(state.last_commit_us, moved.commit_us);
       state.applied_at = now;
       state.waiting_since_us = source->feed.waiting_since_us();

@@ -155,6 +155,8 @@ void Worker::GiveUp(const std::string& source) {
     state.owned = false;
     state.worker = -1;
     state.waiting_since_us = 0;
+    state.stream_created.clear();
+    state.sequence = 0;
   });
   LogInfo("source.released", "this process applies the source no more",
           {{"source", source}, {"worker", index_}});
@@ -170,6 +172,12 @@ void Worker::OpenSources() {
     if (!connection_->IsOpen()) return DropConnection(status);
     owned->open_at = now + kBlockedPause;
     LogLimited(LogLevel::kWarn, "source.open_failed", MessageOf(status), {{"source", name}});
+    owned->cannot_open = true;
+    shared_.fleet.Update(name, [&](SourceState& state) {
+      state.blocked = true;
+      state.reason = LoggableMessage(status);
+      state.blocked_table.clear();
+    });
   }
 }
 
@@ -209,21 +217,28 @@ absl::Status Worker::OpenSource(Owned& owned) {
   const int64_t last_commit_us = rows.Int(0, 5);
   RETURN_IF_ERROR(ReadClock(owned, hlc, last_commit_us));
   ASSIGN_OR_RETURN(StreamInfo info, shared_.jetstream.GetStream(owned.stream));
+  RETURN_IF_ERROR(StreamFaults(owned.stream, info.settings, StreamUse::kChanges, 0));
   uint64_t start =
       std::max<uint64_t>(owned.sequence + 1, std::max<uint64_t>(info.first_sequence, 1));
   // A stream made anew, one that lost its tail, or a gap behind the hint: read it whole, positions
   // tell what is applied.
-  if (owned.from_start || owned.stream_created != info.created ||
-      owned.sequence > info.last_sequence) {
-    start = std::max<uint64_t>(info.first_sequence, 1);
-  }
+  const bool other_stream =
+      owned.stream_created != info.created || owned.sequence > info.last_sequence;
+  if (other_stream) owned.sequence = 0;
+  if (other_stream || owned.from_start) start = std::max<uint64_t>(info.first_sequence, 1);
   owned.stream_created = info.created;
   owned.feed.Reset(owned.epoch, owned.position);
   owned.counted_duplicates = owned.feed.duplicates();
   RETURN_IF_ERROR(reader_->Open(owned.stream, start));
   owned.open = true;
   owned.ready = true;
+  const bool could_not = std::exchange(owned.cannot_open, false);
   shared_.fleet.Update(owned.source, [&](SourceState& state) {
+    if (could_not) {
+      state.blocked = false;
+      state.reason.clear();
+    }
+    state.stream_created = owned.stream_created;
     state.epoch = owned.epoch;
     state.position = owned.position;
     state.hlc = std::max(state.hlc, hlc);
@@ -291,6 +306,7 @@ void Worker::ShowWaiting(Owned& owned) {
     state.pending = owned.feed.pending();
     state.waiting_since_us = owned.feed.waiting_since_us();
     state.last_seen = absl::Now();
+    state.sequence = std::max(state.sequence, owned.feed.passed_sequence());
   });
 }
 

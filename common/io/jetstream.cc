@@ -75,6 +75,45 @@ int64_t ErrorCodeOf(const absl::Status& status) {
   return payload.has_value() ? std::stoll(std::string(*payload)) : 0;
 }
 
+bool TrueAt(const element& object, const char* key) {
+  bool value = false;
+  return object[key].get(value) == simdjson::SUCCESS && value;
+}
+// Objects and arrays that are not empty.
+bool FilledAt(const element& object, const char* key) {
+  element value;
+  if (object[key].get(value) != simdjson::SUCCESS) return false;
+  simdjson::dom::object members;
+  simdjson::dom::array entries;
+  return (value.get(members) == simdjson::SUCCESS && members.size() > 0) ||
+         (value.get(entries) == simdjson::SUCCESS && entries.size() > 0);
+}
+
+StreamSettings ParseSettings(const element& config) {
+  StreamSettings settings;
+  settings.retention = TextAt(config, "retention");
+  settings.storage = TextAt(config, "storage");
+  settings.discard = TextAt(config, "discard");
+  settings.persist_mode = TextAt(config, "persist_mode");
+  settings.max_bytes = IntAt(config, "max_bytes", -1);
+  settings.max_msgs = IntAt(config, "max_msgs", -1);
+  settings.max_msgs_per_subject = IntAt(config, "max_msgs_per_subject", -1);
+  settings.max_msg_size = IntAt(config, "max_msg_size", -1);
+  settings.max_age_ns = IntAt(config, "max_age");
+  settings.max_consumers = IntAt(config, "max_consumers", -1);
+  settings.delete_marker_ttl_ns = IntAt(config, "subject_delete_marker_ttl");
+  settings.discard_new_per_subject = TrueAt(config, "discard_new_per_subject");
+  settings.no_ack = TrueAt(config, "no_ack");
+  settings.sealed = TrueAt(config, "sealed");
+  settings.deny_purge = TrueAt(config, "deny_purge");
+  settings.allow_rollup = TrueAt(config, "allow_rollup_hdrs");
+  settings.counter = TrueAt(config, "allow_msg_counter");
+  settings.mirror = FilledAt(config, "mirror");
+  settings.sources = FilledAt(config, "sources");
+  settings.subject_transform = FilledAt(config, "subject_transform");
+  return settings;
+}
+
 StreamInfo ParseStream(const element& answer) {
   StreamInfo info;
   element config;
@@ -82,9 +121,7 @@ StreamInfo ParseStream(const element& answer) {
     info.name = TextAt(config, "name");
     info.max_bytes = IntAt(config, "max_bytes", -1);
     info.subjects = TextsAt(config, "subjects");
-    info.retention = TextAt(config, "retention");
-    const bool limited = info.max_bytes > 0 || IntAt(config, "max_msgs", -1) > 0;
-    info.forgets = (TextAt(config, "discard") != "new" && limited) || IntAt(config, "max_age") > 0;
+    info.settings = ParseSettings(config);
   }
   element state;
   if (answer["state"].get(state) == simdjson::SUCCESS) {
@@ -123,13 +160,7 @@ absl::Status CheckExisting(const StreamInfo& info, const StreamConfig& config) {
           config.name, subject, config.name));
     }
   }
-  if (!info.retention.empty() && info.retention != "limits") {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "stream %s has retention '%s', which acknowledges messages and drops them: it must be "
-        "'limits'; delete the stream so that it is created again",
-        config.name, info.retention));
-  }
-  return absl::OkStatus();
+  return StreamFaults(config.name, info.settings, config.use(), config.largest_message);
 }
 
 std::string CreateRequest(const StreamConfig& config) {
@@ -329,8 +360,14 @@ absl::Status JetStream::DeleteConsumer(const std::string& stream, const std::str
   return Call(absl::StrFormat("CONSUMER.DELETE.%s.%s", stream, consumer), "").status();
 }
 
-absl::Status JetStream::PurgeBelow(const std::string& stream, uint64_t sequence) {
+absl::Status JetStream::PurgeBelow(const std::string& stream, const std::string& created,
+                                   uint64_t sequence) {
   ASSIGN_OR_RETURN(const StreamInfo info, GetStream(stream));
+  if (info.created != created) {
+    return absl::AbortedError(absl::StrFormat(
+        "stream %s was made anew at %s: what was applied of the one of %s says nothing of it",
+        stream, info.created, created));
+  }
   if (sequence < 2 || sequence > info.last_sequence) {
     return absl::InvalidArgumentError(
         absl::StrFormat("refused to purge %s below %d: that would empty it (it holds %d to %d)",

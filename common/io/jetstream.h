@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/io/nats_client.h"
+#include "common/io/stream_rules.h"
 #include "proto/change_message.h"
 #include "proto/message_codec.h"
 
@@ -32,10 +33,7 @@ struct StreamInfo {
   uint64_t bytes = 0;
   int64_t max_bytes = -1;
   std::vector<std::string> subjects;
-  std::string retention;  // "limits"; anything else drops messages that nobody asked for yet
-  // True when a limit makes the stream drop its oldest messages by itself (discard old with a size
-  // limit, or a maximum age).
-  bool forgets = false;
+  StreamSettings settings;
 };
 
 struct StreamConfig {
@@ -44,6 +42,11 @@ struct StreamConfig {
   int64_t max_bytes = -1;                 // discard new: a full stream refuses, it never forgets
   int64_t max_messages_per_subject = -1;  // 1 for the last-value stream
   int replicas = 1;
+  int64_t largest_message = 0;  // that will be stored, with its headers; 0: not known
+
+  StreamUse use() const {
+    return max_messages_per_subject > 0 ? StreamUse::kLastValue : StreamUse::kChanges;
+  }
 };
 
 // A stored message, as read back by sequence.
@@ -67,8 +70,8 @@ class JetStream {
   // errors: kFailedPrecondition with the server's text.
   absl::StatusOr<StreamInfo> GetStream(const std::string& name);
   // Creates it, or leaves an existing one as it is. kFailedPrecondition says what to do when the
-  // name is taken by a stream that does not cover our subjects or would lose messages by its
-  // retention, or when another stream already has our subjects.
+  // name is taken by a stream that does not cover our subjects or may lose messages
+  // (stream_rules.h), or when another stream already has our subjects.
   absl::Status EnsureStream(const StreamConfig& config);
   absl::StatusOr<std::vector<std::string>> ListStreams();  // all names, paged inside
   absl::StatusOr<StoredRecord> GetMessage(const std::string& stream, uint64_t sequence);
@@ -80,9 +83,11 @@ class JetStream {
   absl::Status CreateConsumer(const std::string& stream, const std::string& consumer,
                               uint64_t start_sequence);
   absl::Status DeleteConsumer(const std::string& stream, const std::string& consumer);
-  // Removes messages below `sequence`. Guarded: kInvalidArgument for sequence < 2 or > last (both
-  // would empty the stream).
-  absl::Status PurgeBelow(const std::string& stream, uint64_t sequence);
+  // Removes messages below `sequence`, of the stream that was made at `created`. Guarded:
+  // kInvalidArgument for sequence < 2 or > last (both would empty the stream); kAborted: the stream
+  // is another one, of the same name. The server has no purge that says which one is meant, so one
+  // that is made between our look and the purge (a round trip) would be hit; the gap shows.
+  absl::Status PurgeBelow(const std::string& stream, const std::string& created, uint64_t sequence);
   const std::string& api_prefix() const { return prefix_; }
 
  private:

@@ -8,8 +8,6 @@
 namespace pmoves {
 namespace {
 
-// Headers, subject and protocol of one message beside its body.
-constexpr int64_t kMessageOverhead = 4096;
 constexpr int kOldestVersion = 120000;
 // 15.14 fixed slots that went back, endless waits and exploding invalidation messages.
 constexpr int kSoundMinor15 = 150014;

@@ -20,6 +20,9 @@ namespace pmoves {
 enum class Verdict { kPass, kInfo, kWarn, kFail };
 std::string_view VerdictName(Verdict verdict);  // "PASS", "INFO", "WARN", "FAIL"
 
+// Headers, subject and protocol of one message beside its body.
+inline constexpr int64_t kMessageOverhead = 4096;
+
 struct CheckResult {
   Verdict verdict = Verdict::kPass;
   std::string subject;  // "wal_level", "table public.jobs"

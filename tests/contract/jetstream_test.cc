@@ -39,7 +39,7 @@ TEST_F(JetStreamTest, ASourceStreamNeverForgets) {
   EXPECT_EQ(info->max_bytes, 1 << 20);
   EXPECT_THAT(info->subjects, ElementsAre("supabase.sync.*.*.jetson-01"));
   EXPECT_FALSE(info->created.empty());
-  EXPECT_FALSE(info->forgets);
+  EXPECT_TRUE(FaultsOf(kStream, info->settings, StreamUse::kChanges, 1 << 20).empty());
 }
 
 TEST_F(JetStreamTest, AnExistingStreamIsLeftAsItIs) {
@@ -83,6 +83,50 @@ INSTANTIATE_TEST_SUITE_P(
             "WorkQueue",
             R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.>"],"retention":"workqueue"})",
             absl::StatusCode::kFailedPrecondition, "limits"},
+        Existing{
+            "MaxAge",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"discard":"new","max_age":3600000000000})",
+            absl::StatusCode::kFailedPrecondition, "max_age is 1h"},
+        Existing{
+            "MaxMsgs",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"max_msgs":5})",
+            absl::StatusCode::kFailedPrecondition, "--max-msgs=-1"},
+        Existing{
+            "MaxMsgsThatRefuses",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"discard":"new","max_msgs":5})",
+            absl::StatusCode::kOk, ""},
+        Existing{
+            "PerSubject",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"discard":"new","max_msgs_per_subject":5})",
+            absl::StatusCode::kFailedPrecondition, "max_msgs_per_subject is 5"},
+        Existing{
+            "DiscardOld",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"max_bytes":100000})",
+            absl::StatusCode::kFailedPrecondition, "--discard=new"},
+        Existing{
+            "Memory",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"storage":"memory"})",
+            absl::StatusCode::kFailedPrecondition, "nats stream rm"},
+        Existing{
+            "NoAck",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"no_ack":true})",
+            absl::StatusCode::kFailedPrecondition, "no_ack"},
+        Existing{
+            "Rollup",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"allow_rollup_hdrs":true})",
+            absl::StatusCode::kFailedPrecondition, "rollup"},
+        Existing{
+            "DenyPurge",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"deny_purge":true})",
+            absl::StatusCode::kFailedPrecondition, "deny_purge"},
+        Existing{
+            "Sources",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"sources":[{"name":"OTHER"}]})",
+            absl::StatusCode::kFailedPrecondition, "sources"},
+        Existing{
+            "Republish",
+            R"({"name":"SYNC_jetson-01","subjects":["supabase.sync.*.*.jetson-01"],"republish":{"src":">","dest":"copy.>"}})",
+            absl::StatusCode::kOk, ""},
         Existing{"Overlap", R"({"name":"EVERYTHING","subjects":["supabase.>"]})",
                  absl::StatusCode::kFailedPrecondition, "nats stream find"}),
     [](const auto& test) { return test.param.name; });
@@ -134,7 +178,8 @@ TEST_F(JetStreamTest, WhatIsNotThereIsNotFound) {
   EXPECT_THAT(jetstream_->CreateConsumer("SYNC_none", "c", 1),
               StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(jetstream_->DeleteConsumer("SYNC_none", "c"), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(jetstream_->PurgeBelow("SYNC_none", 5), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(jetstream_->PurgeBelow("SYNC_none", "then", 5),
+              StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(JetStreamTest, AnAbsentDomainIsUnavailable) {
@@ -168,14 +213,20 @@ TEST_F(JetStreamTest, ConsumersAreMadeAndRemoved) {
 TEST_F(JetStreamTest, PurgingNeverEmptiesAStream) {
   ASSERT_THAT(jetstream_->EnsureStream(SourceStream()), IsOk());
   Store(1, 10);
-  EXPECT_THAT(jetstream_->PurgeBelow(kStream, 0), StatusIs(absl::StatusCode::kInvalidArgument));
-  EXPECT_THAT(jetstream_->PurgeBelow(kStream, 1), StatusIs(absl::StatusCode::kInvalidArgument));
-  EXPECT_THAT(jetstream_->PurgeBelow(kStream, 11), StatusIs(absl::StatusCode::kInvalidArgument));
+  const std::string created = jetstream_->GetStream(kStream)->created;
+  EXPECT_THAT(jetstream_->PurgeBelow(kStream, "2020-01-01T00:00:00Z", 4),
+              StatusIs(absl::StatusCode::kAborted, HasSubstr("made anew")));
+  EXPECT_THAT(jetstream_->PurgeBelow(kStream, created, 0),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(jetstream_->PurgeBelow(kStream, created, 1),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(jetstream_->PurgeBelow(kStream, created, 11),
+              StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_EQ(jetstream_->GetStream(kStream)->messages, 10u);
-  EXPECT_THAT(jetstream_->PurgeBelow(kStream, 4), IsOk());
+  EXPECT_THAT(jetstream_->PurgeBelow(kStream, created, 4), IsOk());
   EXPECT_EQ(jetstream_->GetStream(kStream)->first_sequence, 4u);
-  EXPECT_THAT(jetstream_->PurgeBelow(kStream, 3), IsOk());
-  EXPECT_THAT(jetstream_->PurgeBelow(kStream, 10), IsOk());
+  EXPECT_THAT(jetstream_->PurgeBelow(kStream, created, 3), IsOk());
+  EXPECT_THAT(jetstream_->PurgeBelow(kStream, created, 10), IsOk());
   EXPECT_EQ(jetstream_->GetStream(kStream)->messages, 1u);
   EXPECT_EQ(jetstream_->GetStream(kStream)->last_sequence, 10u);
 }

@@ -12,6 +12,7 @@ ends (scratch.py). No test waits for an amount of time: it waits for a condition
 
 from .compare import assert_equal, difference
 from .fleet import Centre, Edge, Fleet
+from .forged import ForgedStream
 from .nats_client import NatsClient
 from .nats_server import NatsServer
 from .postgres import Postgres
@@ -21,7 +22,7 @@ from .tables import GPU_TABLES, INLINE_COLUMNS, MARKER_TABLE, create_gpu_tables
 from .wait import Ticker, wait_until
 
 __all__ = [
-    "Centre", "Edge", "Fleet", "GPU_TABLES", "INLINE_COLUMNS", "MARKER_TABLE", "NatsClient", "NatsServer", "Postgres", "Program",
+    "Centre", "Edge", "Fleet", "ForgedStream", "GPU_TABLES", "INLINE_COLUMNS", "MARKER_TABLE", "NatsClient", "NatsServer", "Postgres", "Program",
     "Publisher", "Scratch", "Subscriber", "Ticker", "assert_equal", "build_dir", "create_gpu_tables", "difference",
     "free_port", "wait_until",
 ]
