@@ -23,6 +23,8 @@ struct TableConfig {
   std::string table;
   // tables[].on_error: row | transaction | block
   OnError on_error = OnError::kRow;
+  // tables[].narrowing: refuse | allow: allow lets the centre round and cut values
+  bool narrowing_allowed = false;
   // tables[].conflict, priority, columns, granularity, version, max_future, delete,
   // soft_delete_column, truncate, identity, log, allow_divergence; CONFLICT_RESOLUTION sets the
   // default of conflict

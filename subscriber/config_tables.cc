@@ -93,6 +93,9 @@ TableConfig ReadTable(ConfigReader& entry, const TablePolicy& defaults,
   int on_error = static_cast<int>(table.on_error);
   entry.Choice("on_error", {"row", "transaction", "block"}, &on_error);
   table.on_error = static_cast<OnError>(on_error);
+  int narrowing = 0;
+  entry.Choice("narrowing", {"refuse", "allow"}, &narrowing);
+  table.narrowing_allowed = narrowing == 1;
   ReadSources(entry, known_sources, &table.sources);
   table.policy = defaults;
   ReadTablePolicy(entry, table.sources.empty() ? known_sources : table.sources, &table.policy);

@@ -68,6 +68,9 @@ struct Change {
   // kWhole: the row as it is at the source, sent because it was asked for. It has the version of
   // the newest change of the row that is set aside, and none if nothing is.
   bool refetched = false;
+  // The column (of TargetTable::columns) that cannot hold its value as it is: the change is not
+  // carried out. -1: none.
+  int inexact = -1;
 };
 
 class ChangeSet {

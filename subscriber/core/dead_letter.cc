@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -72,6 +73,18 @@ absl::Status ComesTooLate(const TargetTable& table) {
           "Retry it by its id if the row belongs there, else discard it",
           table.Name())),
       kTooLate);
+}
+
+absl::Status HoldsInexactly(const TargetTable& table, int column) {
+  const TargetColumn& target = table.columns[static_cast<size_t>(column)];
+  const bool in_key = std::find(table.key.begin(), table.key.end(), column) != table.key.end();
+  return WithReason(
+      absl::InvalidArgumentError(absl::StrFormat(
+          "inexact: column \"%s\" of %s is %s and cannot hold the value as the source has it; "
+          "ALTER the column, then retry%s",
+          target.name, table.Name(), target.type,
+          in_key ? "" : "; or let it be rounded and cut: tables[].narrowing: allow")),
+      kInexact);
 }
 
 std::string ReasonOf(const absl::Status& why) {

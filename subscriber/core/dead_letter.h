@@ -33,8 +33,8 @@ struct DeadLetter {
   uint64_t sequence = 0;
   std::string subject;
   std::string reason;  // a short stable word: constraint, unique_conflict, value, refused,
-                       // update_missing, update_incomplete, joined, malformed, not_configured,
-                       // forged, not_allowed, transaction, truncate, too_late
+                       // inexact, update_missing, update_incomplete, joined, malformed,
+                       // not_configured, forged, not_allowed, transaction, truncate, too_late
   std::string sql_state;
   std::string message;  // for people
   std::string payload;
@@ -58,6 +58,10 @@ inline constexpr std::string_view kJoined = "joined";
 // A change that is older than deletes of its table that are forgotten (collector.h).
 inline constexpr std::string_view kTooLate = "too_late";
 absl::Status ComesTooLate(const TargetTable& table);
+
+// The centre would round, cut or reinterpret a value.
+inline constexpr std::string_view kInexact = "inexact";
+absl::Status HoldsInexactly(const TargetTable& table, int column);
 
 // Another row has a value that is unique in the centre.
 inline constexpr std::string_view kUniqueConflict = "unique_conflict";

@@ -47,6 +47,12 @@ absl::StatusOr<int> ColumnOf(const std::string& name, const TargetTable& table) 
   return index;
 }
 
+// Never in the key: two rows would become one.
+bool MayNarrow(const TargetTable& table, int column) {
+  return table.narrowing_allowed &&
+         std::find(table.key.begin(), table.key.end(), column) == table.key.end();
+}
+
 // Two of the source's columns would become one of the centre.
 absl::Status NamedTwice(const TargetTable& table, int column) {
   const std::string& name = table.columns[static_cast<size_t>(column)].name;
@@ -119,14 +125,16 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
   const bool has_key = body.key_rows() > 0;
   const Shape* key_shape = nullptr;
   uint64_t key_values = 0;
+  int inexact_key = -1;
   if (has_key) {
     auto columns = RowOf(body.key_columns, body.key_offsets, row);
     ASSIGN_OR_RETURN(key_shape, ShapeOf(columns, Extent::kKey, table));
-    RETURN_IF_ERROR(AppendValues(columns, *key_shape, *table, out, &key_values));
+    RETURN_IF_ERROR(AppendValues(columns, *key_shape, *table, out, &key_values, &inexact_key));
   }
   if (body.operation == Operation::kDelete) {
     if (key_shape == nullptr) return absl::InvalidArgumentError("a DELETE without keys");
     change.kind = ChangeKind::kDelete;
+    change.inexact = inexact_key;
     change.shape = key_shape;
     change.first_value = key_values;
     RETURN_IF_ERROR(SetKey(*key_shape, *table, key_values, &change, out));
@@ -137,7 +145,8 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
   auto columns = RowOf(body.data_columns, body.data_offsets, row);
   const bool whole = IsWhole(body, *table);
   ASSIGN_OR_RETURN(change.shape, ShapeOf(columns, whole ? Extent::kWhole : Extent::kPart, table));
-  RETURN_IF_ERROR(AppendValues(columns, *change.shape, *table, out, &change.first_value));
+  RETURN_IF_ERROR(
+      AppendValues(columns, *change.shape, *table, out, &change.first_value, &change.inexact));
   RETURN_IF_ERROR(SetKey(*change.shape, *table, change.first_value, &change, out));
   change.kind = whole ? ChangeKind::kWhole : ChangeKind::kPartial;
   change.inserted = body.operation == Operation::kInsert;
@@ -151,6 +160,7 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
     old.row = change.row;
     old.shape = key_shape;
     old.first_value = key_values;
+    old.inexact = inexact_key;
     RETURN_IF_ERROR(SetKey(*key_shape, *table, key_values, &old, out));
     if (out->Key(old) == out->Key(change)) {
       // REPLICA IDENTITY USING INDEX: the identity changed, the key of the centre did not.
@@ -161,6 +171,7 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
       change.kind = ChangeKind::kMove;
       change.old_shape = key_shape;
       change.first_old_value = key_values;
+      if (change.inexact < 0) change.inexact = inexact_key;
       out->changes.push_back(change);
     } else {
       out->changes.push_back(old);
@@ -213,7 +224,8 @@ absl::StatusOr<const Shape*> RowDecoder::ShapeOf(std::span<const proto::RawColum
 }
 
 absl::Status RowDecoder::AppendValues(std::span<const proto::RawColumn> columns, const Shape& shape,
-                                      const TargetTable& table, ChangeSet* out, uint64_t* first) {
+                                      const TargetTable& table, ChangeSet* out, uint64_t* first,
+                                      int* inexact) {
   *first = out->values.size();
   for (size_t i = 0; i < columns.size(); ++i) {
     Value value;
@@ -232,6 +244,15 @@ absl::Status RowDecoder::AppendValues(std::span<const proto::RawColumn> columns,
     const size_t length = out->text.size() - value.offset;
     if (length > UINT32_MAX) return absl::InvalidArgumentError("a value is larger than 4 GiB");
     value.length = static_cast<uint32_t>(length);
+    const ValueLimit& limit = table.columns[static_cast<size_t>(index)].limit;
+    if (limit.kind != ValueLimit::Kind::kNone && present &&
+        !HoldsExactly(limit, out->Text(value))) {
+      if (MayNarrow(table, index)) {
+        value.length = static_cast<uint32_t>(CutTo(limit, out->Text(value)).size());
+      } else if (*inexact < 0) {
+        *inexact = index;
+      }
+    }
     out->values.push_back(value);
   }
   for (size_t i = columns.size(); i < shape.columns.size(); ++i) {

@@ -44,8 +44,10 @@ class RowDecoder {
   // The shape of those columns in the centre; of a whole row also the constants, behind them.
   absl::StatusOr<const Shape*> ShapeOf(std::span<const proto::RawColumn> columns, Extent extent,
                                        TargetTable* table);
+  // *inexact: the first column that cannot hold its value as it is; else it stays as it is.
   absl::Status AppendValues(std::span<const proto::RawColumn> columns, const Shape& shape,
-                            const TargetTable& table, ChangeSet* out, uint64_t* first);
+                            const TargetTable& table, ChangeSet* out, uint64_t* first,
+                            int* inexact);
   absl::Status SetKey(const Shape& shape, const TargetTable& table, uint64_t first_value,
                       Change* change, ChangeSet* out);
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "subscriber/core/conflict_rule.h"
+#include "subscriber/core/exact_value.h"
 
 namespace pmoves {
 
@@ -62,6 +63,7 @@ struct TargetColumn {
   // How the column's value becomes canonical text for a tombstone's key: equal values must give
   // equal text.
   enum class KeyText { kPlain, kNumeric, kCitext, kBlankPadded } key_text = KeyText::kPlain;
+  ValueLimit limit = {};  // which values it cannot hold as they are
 
   bool operator==(const TargetColumn&) const = default;
 };
@@ -89,6 +91,7 @@ struct TargetTable {
   std::vector<int> key;               // indexes of the key columns, in index order
   bool key_has_source = false;        // the primary key is _source and these: Identity::kPerSource
   OnError on_error = OnError::kRow;
+  bool narrowing_allowed = false;  // outside of the key
   TablePolicy policy;
   std::string source_schema;  // what the sources call it; empty: the same ...
   std::string source_table;

@@ -11,6 +11,7 @@
 #include "subscriber/core/policy_text.h"
 #include "subscriber/core/rule_change.h"
 #include "subscriber/io/expression_check.h"
+#include "subscriber/io/value_limits.h"
 
 namespace pmoves {
 namespace {
@@ -122,6 +123,13 @@ absl::StatusOr<std::vector<std::string>> TargetCatalog::Misfits(const TargetTabl
   for (const auto& [name, text] : table.mapping.constants) {
     const int index = table.Find(name);
     if (index < 0) continue;
+    if (!HoldsExactly(table.columns[static_cast<size_t>(index)].limit, text)) {
+      misfits.push_back(absl::StrFormat(
+          "constants.%s: a value that %s does not hold as it is written; write it as the column "
+          "shows it",
+          name, table.columns[static_cast<size_t>(index)].type));
+      continue;
+    }
     const absl::Status status =
         connection_
             .Execute(absl::StrFormat("SELECT CAST($1 AS %s)",
@@ -219,6 +227,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
   table->schema = config.schema;
   table->table = config.table;
   table->on_error = config.on_error;
+  table->narrowing_allowed = config.narrowing_allowed;
   table->policy = config.policy;
   table->source_schema = config.from_schema;
   table->source_table = config.from_table;
@@ -245,6 +254,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
     column.default_sql = columns.String(i, 7);
     if (columns.Int(i, 6) >= 0) key.emplace_back(columns.Int(i, 6), i);
   }
+  RETURN_IF_ERROR(ReadValueLimits(connection_, table.get()));
   std::sort(key.begin(), key.end());
   for (const auto& [position, index] : key) table->key.push_back(index);
   if (table->key.empty()) {

@@ -13,6 +13,18 @@
 #include "subscriber/io/central_schema.h"
 
 namespace pmoves {
+namespace {
+
+// Every way into the centre comes by here, or by FitsAtOnce.
+absl::Status RequireExact(const ChangeSet& set, size_t begin, size_t end) {
+  for (size_t i = begin; i < end; ++i) {
+    const Change& change = set.changes[i];
+    if (change.inexact >= 0) return HoldsInexactly(*change.table, change.inexact);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 PgOptions TargetSessionOptions(const SubscriberConfig& config,
                                const std::string& application_name) {
@@ -126,6 +138,7 @@ void PgTarget::ForgetStatements() {
 absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
   hidden_ = 0;
   if (begin == end) return absl::OkStatus();
+  RETURN_IF_ERROR(RequireExact(*set, begin, end));
   RETURN_IF_ERROR(LockTables(*set, begin, end));
   NoteVersions(*set, begin, end);
   const bool registers =
@@ -138,6 +151,7 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
 }
 
 absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end) {
+  RETURN_IF_ERROR(RequireExact(*set, begin, end));  // costs no round trip
   RETURN_IF_ERROR(connection_.Execute("SAVEPOINT piece").status());
   absl::Status status = Apply(set, begin, end);
   // Rolled back to where it was, or what follows would be checked statement by statement.

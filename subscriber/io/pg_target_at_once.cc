@@ -18,7 +18,7 @@ bool PgTarget::FitsAtOnce(const ChangeSet& set, const std::map<uint32_t, Wanted>
   if (set.changes.size() > kRowPathLimit) return false;
   for (const Change& change : set.changes) {
     const bool whole = change.kind == ChangeKind::kWhole || change.kind == ChangeKind::kDelete;
-    if (!whole || UsesRegisters(change.table->policy)) return false;
+    if (!whole || UsesRegisters(change.table->policy) || change.inexact >= 0) return false;
   }
   for (const auto& [oid, want] : wanted) {
     if (!want.new_writers.empty() || known_.count(oid) == 0) return false;
