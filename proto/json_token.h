@@ -20,6 +20,10 @@ namespace pmoves::proto {
 // does.
 absl::StatusOr<bool> AppendTokenText(std::string_view token, std::string* out);
 
+// Instead of the null of a float or numeric column that may have been NaN when the edge could not
+// look: no such column can hold it, so the change is set aside and its row is asked for.
+inline constexpr std::string_view kUnreadToken = "\"(unread)\"";
+
 // Whether the token is one well-formed scalar.
 bool IsScalarToken(std::string_view token);
 // Whether the token is one well-formed string.

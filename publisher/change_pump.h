@@ -50,6 +50,8 @@ class ChangePump {
   Lsn last_seen() const { return order_.last_seen(); }
   uint64_t transactions() const { return transactions_; }  // given to the plan
   uint64_t nonfinite_reads() const { return nonfinite_reads_; }
+  // What cannot be published as it is, for people; "" for nothing.
+  std::string Trouble() const { return nonfinite_.Trouble(); }
 
  private:
   static constexpr size_t kMaxHeldBytes = 256 * 1024;

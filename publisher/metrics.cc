@@ -100,6 +100,9 @@ Metrics::Metrics(std::shared_ptr<prometheus::Registry> owner, const std::string&
       source_nonfinite_reads(
           OneCounter(*registry, "pmoves_sync_source_nonfinite_reads_total",
                      "Rows read again because wal2json writes NaN and Infinity as null")),
+      source_nonfinite_unread(OneCounter(
+          *registry, "pmoves_sync_source_nonfinite_unread_total",
+          "Rows that could not be read again in moments; the centre sets them aside and asks")),
       source_wal_lsn(OneGauge(*registry, "pmoves_sync_source_wal_lsn_bytes",
                               "End of the server's WAL at the last poll")),
       source_received_lsn(OneGauge(*registry, "pmoves_sync_source_received_lsn_bytes",

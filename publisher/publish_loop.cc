@@ -237,9 +237,10 @@ void PublishLoop::ShowStatus() {
   was_streaming_ = was_streaming_ || (streaming && now_ - started_at_ > kSoundAfter);
   const char* state = streaming ? "streaming" : "catching_up";
   const HandoffLedger& ledger = parts_.ledger;
+  const std::string trouble = parts_.pump.Trouble();
   parts_.board.Update([&](PublisherStatus& status) {
     status.state = state;
-    status.reason.clear();
+    status.reason = trouble;
     status.refusal.clear();
     status.received = received_;
     status.published = ledger.stored();

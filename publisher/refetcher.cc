@@ -8,6 +8,7 @@
 #include "common/base/status.h"
 #include "common/io/log.h"
 #include "publisher/core/wal_source.h"
+#include "publisher/io/key_lookup.h"
 
 namespace pmoves {
 namespace {
@@ -15,6 +16,8 @@ namespace {
 constexpr absl::Duration kMarkInterval = absl::Milliseconds(50);
 // How long the reason of a failure is the answer to further requests for the table.
 constexpr absl::Duration kTroubleTime = absl::Seconds(30);
+// The same of a lock that was not given.
+constexpr absl::Duration kLockedTime = absl::Seconds(2);
 // Of 2 ms and a round trip each; then the rows wait for another mark.
 constexpr int kVisibleAttempts = 250;
 constexpr char kMarkSql[] =
@@ -153,7 +156,7 @@ void Refetcher::NoteTrouble(const proto::RefetchRequest& row, const absl::Status
   LogLimited(LogLevel::kWarn, "refetch.failed", MessageOf(told), {{"table", TableOf(row)}});
   if (absl::IsInvalidArgument(told)) return;  // of this row, not of its table
   if (troubles_.size() >= RefetchQueue::kMostRows) troubles_.clear();
-  troubles_[TableOf(row)] = {told, now_ + kTroubleTime};
+  troubles_[TableOf(row)] = {told, now_ + (IsLockedOrSlow(why) ? kLockedTime : kTroubleTime)};
 }
 
 }  // namespace pmoves

@@ -31,7 +31,8 @@ PgOptions DatabaseOptions(const PublisherConfig& config, const std::string& purp
   // The writer row must be on disk before the stream relies on it, whatever the role or database
   // prefers.
   options.settings.emplace_back("synchronous_commit", "on");
-  options.settings.emplace_back("statement_timeout", "30s");
+  // Well below wal_sender_timeout (30 s): the loop waits with its statements.
+  options.settings.emplace_back("statement_timeout", "10s");
   return options;
 }
 
@@ -232,7 +233,7 @@ absl::Status Session::Publish() {
     ledger.Applied(facts_.applied->position);
   }
 
-  NonfiniteReader nonfinite(*sql_);
+  NonfiniteReader nonfinite(*sql_, context_.metrics);
   const TransactionOrder order(decision_.previous, comes_again ? facts_.tail.landmark : Lsn{});
   ASSIGN_OR_RETURN(const std::unique_ptr<RefetchFeed> feed,
                    RefetchFeed::Subscribe(*nats_, config.source));

@@ -51,7 +51,7 @@ struct PublisherStatus {
   int64_t started_us = 0;
   std::string state =
       "starting";       // starting, catching_up, streaming, blocked, standalone, stopping
-  std::string reason;   // of starting or blocked, for people
+  std::string reason;   // of starting or blocked, or what waits while the rest streams; for people
   std::string refusal;  // stable name of a refusal, if it is one
   bool source_connected = false;
   bool nats_connected = false;

@@ -183,7 +183,9 @@ void JudgeColumns(const TableFacts& facts, const std::string& subject, Results* 
             "wal2json writes NaN and Infinity as null; rows with a null in %s are read again by "
             "key%s",
             absl::StrJoin(facts.nonfinite_columns, ", "),
-            readable ? "" : ", which the role of postgres.dsn may not do: NaN would become null"),
+            readable ? ""
+                     : ", which the role of postgres.dsn may not do: the centre sets them aside "
+                       "until it may"),
         readable ? "" : "GRANT SELECT on the table (with row level security also BYPASSRLS)");
   }
   if (!facts.local_columns.empty()) {

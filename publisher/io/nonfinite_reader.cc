@@ -4,8 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "common/base/reaction.h"
 #include "common/base/status.h"
-#include "proto/message_codec.h"
+#include "common/io/log.h"
+#include "proto/json_token.h"
+#include "publisher/io/key_lookup.h"
 
 namespace pmoves {
 namespace {
@@ -30,20 +33,25 @@ bool Suspicious(const WalChange& change, const Relation& relation, size_t index)
   return column != nullptr && column->value == "null";
 }
 
-// The new key of the row as texts; nullopt when a part of it is missing or null (a NaN inside a key
-// cannot be looked up).
+// The token by which the server's input function reads the value back: wal2json cuts the \x.
+std::string InputToken(uint32_t type_oid, std::string_view token) {
+  constexpr uint32_t kByteaOid = 17;
+  if (type_oid != kByteaOid || token.size() < 2 || token[0] != '"') return std::string(token);
+  return absl::StrFormat("\"\\\\x%s", std::string(token.substr(1)));
+}
+
+// The new key of the row as tokens; nullopt when a part of it is missing or null (a NaN inside a
+// key cannot be looked up). A large key that did not change stands in the old one only.
 std::optional<std::vector<std::string>> KeyOf(const WalChange& change, const Relation& relation) {
   std::vector<std::string> key;
   for (size_t i = 0; i < relation.columns.size(); ++i) {
     if (!relation.columns[i].key) continue;
     const proto::RawColumn* column = ColumnAt(change, relation, i);
-    if (column == nullptr) return std::nullopt;
-    std::string text;
-    absl::StatusOr<bool> present = proto::AppendTokenText(column->value, &text);
-    if (!present.ok() || !*present) return std::nullopt;
-    constexpr uint32_t kByteaOid = 17;  // wal2json cuts the \x
-    if (relation.columns[i].type_oid == kByteaOid) text.insert(0, "\\x");
-    key.push_back(std::move(text));
+    for (const proto::RawColumn& old : change.identity) {
+      if (column == nullptr && old.name == relation.columns[i].token) column = &old;
+    }
+    if (column == nullptr || column->value == "null") return std::nullopt;
+    key.push_back(InputToken(relation.columns[i].type_oid, column->value));
   }
   if (key.empty()) return std::nullopt;
   return key;
@@ -52,28 +60,12 @@ std::optional<std::vector<std::string>> KeyOf(const WalChange& change, const Rel
 // Length-prefixed, so that two keys never join to the same text.
 std::string Joined(const std::vector<std::string>& key) {
   std::string joined;
-  for (const std::string& part : key) joined += absl::StrFormat("%d:%s", part.size(), part);
+  for (const std::string& part : key) joined += absl::StrFormat("%d:", part.size()) + part;
   return joined;
 }
 
-std::string ArrayLiteral(const std::vector<std::string>& texts) {
-  std::string literal = "{";
-  for (const std::string& text : texts) {
-    if (literal.size() > 1) literal.push_back(',');
-    literal.push_back('"');
-    for (char c : text) {
-      if (c == '"' || c == '\\') literal.push_back('\\');
-      literal.push_back(c);
-    }
-    literal.push_back('"');
-  }
-  literal.push_back('}');
-  return literal;
-}
-
 constexpr char kFinite = '0';
-// Of 2 ms and a round trip each.
-constexpr int kVisibleAttempts = 5000;
+constexpr char kUnread = 'u';
 
 std::string_view TokenOf(char mark) {
   switch (mark) {
@@ -83,35 +75,37 @@ std::string_view TokenOf(char mark) {
       return "\"Infinity\"";
     case 'm':
       return "\"-Infinity\"";
+    case kUnread:
+      return proto::kUnreadToken;
     default:
       return {};
   }
 }
 
-// The key texts, then one mark per nonfinite column, of the rows whose key parts are among the
-// wanted ones. "= ANY ($1)" makes the server take the parameter for an array of the column's own
-// type, so every type compares with its own operator and index. format('%s') is the type's output
-// function, the same text that wal2json wrote (a cast of char(n) to text would cut its blanks).
-std::string FetchSql(const Relation& relation) {
-  std::string keys, marks, match;
-  int key_number = 0;
+// One mark per nonfinite column of the row t. A name may be taken by another column by now: then
+// the statement fails, and nothing is guessed.
+std::string MarksSql(const Relation& relation) {
+  std::string marks;
   for (const RelationColumn& column : relation.columns) {
-    const std::string name = QuoteIdentifier(column.name);
-    if (column.key) {
-      ++key_number;
-      keys += absl::StrFormat("%sformat('%%s', t.%s)", key_number > 1 ? ", " : "", name);
-      match +=
-          absl::StrFormat("%st.%s = ANY ($%d)", key_number > 1 ? " AND " : "", name, key_number);
-    }
-    if (column.may_be_nonfinite) {
-      marks += absl::StrFormat(
-          ", CASE t.%s WHEN 'NaN' THEN 'n' WHEN 'Infinity' THEN 'i' WHEN '-Infinity' THEN 'm' "
-          "ELSE '0' END",
-          name);
-    }
+    if (!column.may_be_nonfinite) continue;
+    marks += absl::StrFormat(
+        "%sCASE t.%s WHEN 'NaN' THEN 'n' WHEN 'Infinity' THEN 'i' WHEN '-Infinity' THEN 'm' "
+        "ELSE '0' END",
+        marks.empty() ? "" : ", ", QuoteIdentifier(column.name));
   }
-  return absl::StrFormat("SELECT %s%s FROM ONLY %s.%s t WHERE %s", keys, marks,
-                         QuoteIdentifier(relation.schema), QuoteIdentifier(relation.table), match);
+  return marks;
+}
+
+std::vector<std::string> KeyColumns(const Relation& relation) {
+  std::vector<std::string> names;
+  for (const RelationColumn& column : relation.columns) {
+    if (column.key) names.push_back(column.name);
+  }
+  return names;
+}
+
+std::string NameOf(const Relation& relation) {
+  return absl::StrFormat("%s.%s", relation.schema, relation.table);
 }
 
 }  // namespace
@@ -130,81 +124,129 @@ void NonfiniteReader::Want(const WalChange& change, const Relation& relation, ui
   const auto [entry, added] = tables_.try_emplace(relation.oid);
   Table& table = entry->second;
   if (added) table.relation = relation;
-  if (!table.answers.emplace(Joined(*key), std::vector<char>()).second) return;
-  table.keys.resize(key->size());
-  for (size_t i = 0; i < key->size(); ++i) table.keys[i].push_back(std::move((*key)[i]));
+  if (!table.rows.emplace(Joined(*key), table.keys.size()).second) return;
+  table.keys.push_back(*std::move(key));
   ++wanted_;
 }
 
-// A transaction holds the lock on its own number until after its changes are visible.
-absl::Status NonfiniteReader::AwaitVisible() {
+// A transaction holds the lock on its own number until after its changes are visible. False: not
+// in time; synchronous replication may be waiting.
+absl::StatusOr<bool> NonfiniteReader::AwaitVisible() {
   std::string list = "{";
   for (uint32_t xid : transactions_)
     list += absl::StrFormat("%s%u", list.size() > 1 ? "," : "", xid);
   list += "}";
-  for (int attempt = 0; attempt < kVisibleAttempts; ++attempt) {
+  const SteadyTime deadline = SteadyIn(kVisibleWait);
+  while (true) {
     ASSIGN_OR_RETURN(
         const PgRows rows,
         connection_.Execute(
             "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND "
             "mode = 'ExclusiveLock' AND granted AND transactionid::text = ANY ($1::text[])",
             {PgParam(list)}));
-    if (rows.Int(0, 0) == 0) return absl::OkStatus();
+    if (rows.Int(0, 0) == 0) return true;
+    if (SteadyNow() >= deadline) return false;
     RETURN_IF_ERROR(connection_.Execute("SELECT pg_sleep(0.002)").status());
   }
-  return absl::UnavailableError(
-      "a committed transaction does not become visible; synchronous replication may be waiting");
 }
 
 absl::Status NonfiniteReader::Fetch() {
   if (tables_.empty()) return absl::OkStatus();
-  RETURN_IF_ERROR(AwaitVisible());
+  ASSIGN_OR_RETURN(const bool visible, AwaitVisible());
+  if (!visible) {
+    return absl::UnavailableError(
+        "a committed transaction does not become visible, so its NaN and NULL cannot be told apart "
+        "yet; synchronous replication may be waiting for a standby");
+  }
   for (auto& [oid, table] : tables_) RETURN_IF_ERROR(FetchTable(&table));
   return absl::OkStatus();
 }
 
 absl::Status NonfiniteReader::FetchTable(Table* table) {
-  std::vector<std::string> literals;
-  for (const auto& texts : table->keys) literals.push_back(ArrayLiteral(texts));
-  const std::vector<PgParam> params(literals.begin(), literals.end());
-  absl::StatusOr<PgRows> rows = connection_.Execute(FetchSql(table->relation), params);
-  if (!rows.ok()) {
-    // Without the right to read, or the table or column, the nulls stay what wal2json made of them.
-    if (absl::IsPermissionDenied(rows.status()) || absl::IsNotFound(rows.status()) ||
-        SqlStateOf(rows.status()) == "42703") {
-      return absl::OkStatus();
-    }
-    return rows.status();
+  const auto locked = locked_.find(NameOf(table->relation));
+  absl::Status status;
+  if (locked != locked_.end() && SteadyNow() < locked->second.until) {
+    status = absl::AbortedError(locked->second.why);
+  } else {
+    status = ReadTable(table);
+    if (status.ok()) locked_.erase(NameOf(table->relation));
   }
-  const int key_columns = static_cast<int>(table->keys.size());
-  std::vector<std::string> key(table->keys.size());
-  for (int row = 0; row < rows->size(); ++row) {
-    for (int i = 0; i < key_columns; ++i) key[static_cast<size_t>(i)] = rows->String(row, i);
-    auto answer = table->answers.find(Joined(key));
-    if (answer == table->answers.end())
-      continue;  // a combination of key parts that nobody asked for
-    answer->second.clear();
-    for (int i = key_columns; i < rows->columns(); ++i) {
-      answer->second.push_back(rows->Text(row, i).empty() ? kFinite : rows->Text(row, i)[0]);
+  return status.ok() ? status : LeaveUnread(status, table);
+}
+
+absl::Status NonfiniteReader::ReadTable(Table* table) {
+  KeyLookup lookup(connection_, table->relation);
+  RETURN_IF_ERROR(lookup.Prepare(KeyColumns(table->relation)));
+  ASSIGN_OR_RETURN(const PgRows rows, lookup.Find(table->keys, MarksSql(table->relation)));
+  table->marks.resize(table->keys.size());
+  for (int row = 0; row < rows.size(); ++row) {
+    std::vector<char>& marks = table->marks.at(static_cast<size_t>(rows.Int(row, 0)));
+    marks.clear();
+    for (int i = 1; i < rows.columns(); ++i) {
+      marks.push_back(rows.Text(row, i).empty() ? kFinite : rows.Text(row, i)[0]);
     }
   }
   return absl::OkStatus();
 }
 
+absl::Status NonfiniteReader::LeaveUnread(const absl::Status& why, Table* table) {
+  if (!connection_.IsOpen()) return why;
+  const std::string name = NameOf(table->relation);
+  const bool known = absl::IsAborted(why) && SqlStateOf(why).empty();
+  const std::string reason =
+      known ? MessageOf(why)
+            : absl::StrFormat(
+                  "rows of %s with a null where NaN may have been cannot be read again: %s. The "
+                  "centre sets them aside and asks for them until they can",
+                  name, LoggableMessage(why));
+  if (!known) {
+    if (locked_.size() >= kMostUnread) locked_.clear();
+    locked_[name] = {reason, SteadyIn(kLockedPause)};
+    LogLimited(LogLevel::kWarn, "nonfinite.unread", reason,
+               {{"table", name}, {"sqlstate", SqlStateOf(why)}});
+  }
+  if (SteadyNow() - unread_since_ > absl::ToChronoNanoseconds(kUnreadInterval)) {
+    unread_since_ = SteadyNow();
+    unread_ = 0;
+  }
+  unread_ += table->keys.size();
+  if (unread_ > kMostUnread) {
+    return absl::UnavailableError(reason + "; there are so many of them that all else waits, too");
+  }
+  metrics_.source_nonfinite_unread.Increment(static_cast<double>(table->keys.size()));
+  table->unread = true;
+  return absl::OkStatus();
+}
+
+std::string NonfiniteReader::Trouble() const {
+  std::string all;
+  for (const auto& [table, locked] : locked_) {
+    if (SteadyNow() > locked.until + absl::ToChronoNanoseconds(kUnreadInterval)) continue;
+    all += (all.empty() ? "" : "; ") + locked.why;
+  }
+  return all;
+}
+
 void NonfiniteReader::Patch(const Relation& relation, WalChange* change) const {
-  auto table = tables_.find(relation.oid);
-  if (table == tables_.end()) return;
-  std::optional<std::vector<std::string>> key = KeyOf(*change, relation);
-  if (!key.has_value()) return;
-  auto answer = table->second.answers.find(Joined(*key));
-  if (answer == table->second.answers.end()) return;
-  const std::vector<char>& marks = answer->second;
+  const std::vector<char>* marks = nullptr;
+  bool unread = false;
+  const std::optional<std::vector<std::string>> key = KeyOf(*change, relation);
+  const auto table = tables_.find(relation.oid);
+  if (key.has_value() && table != tables_.end()) {
+    const auto row = table->second.rows.find(Joined(*key));
+    unread = table->second.unread || row == table->second.rows.end();
+    if (!unread) marks = &table->second.marks[row->second];
+  } else {
+    unread = true;  // not even its key is known
+  }
+  if (!unread && marks->empty()) return;  // the row is gone: a later change says so
   size_t mark = 0;
   for (size_t i = 0; i < relation.columns.size(); ++i) {
     if (!relation.columns[i].may_be_nonfinite) continue;
-    if (mark >= marks.size()) return;
-    const std::string_view token = TokenOf(marks[mark++]);
-    if (token.empty() || !Suspicious(*change, relation, i)) continue;
+    const char found = unread || mark >= marks->size() ? kUnread : (*marks)[mark++];
+    const std::string_view token = TokenOf(found);
+    // A null in the key says by itself that the row cannot be told.
+    if (token.empty() || relation.columns[i].key || !Suspicious(*change, relation, i)) continue;
     for (proto::RawColumn& column : change->columns) {
       if (column.name == relation.columns[i].token) column.value = token;
     }

@@ -6,6 +6,13 @@
 // later event carries the newer state, and a deleted row needs no value. A column with a CHECK
 // constraint named pmoves_sync_finite_* cannot hold such values and is never read again.
 //
+// A row that cannot be read in moments (a locked table, no right, a table that is gone) must
+// neither be guessed nor hold up all others: its values are sent as proto::kUnreadToken. The centre
+// sets that change aside and asks for the whole row until it comes.
+//
+// Invariant:    Fetch waits at most kVisibleWait for transactions and kReadLockTimeout for a table;
+//               at most kMostUnread rows are sent unread in kUnreadInterval, then the session
+//               waits.
 // In the flow:  WalChange with suspicious nulls -> Want -> Fetch -> Patch -> MessagePlan
 // Thread:       publish loop only (queries on the session's SQL connection).
 #ifndef PMOVES_PUBLISHER_IO_NONFINITE_READER_H_
@@ -20,8 +27,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/io/pg_connection.h"
+#include "common/io/steady_time.h"
 #include "publisher/core/relation.h"
 #include "publisher/core/wal2json_decoder.h"
+#include "publisher/metrics.h"
 
 namespace pmoves {
 
@@ -31,37 +40,58 @@ bool HasSuspiciousNull(const WalChange& change, const Relation& relation);
 
 class NonfiniteReader {
  public:
-  // The connection must outlive the reader.
-  explicit NonfiniteReader(PgConnection& connection) : connection_(connection) {}
+  static constexpr absl::Duration kVisibleWait = absl::Seconds(2);
+  // A table that was locked is not tried again for this long.
+  static constexpr absl::Duration kLockedPause = absl::Seconds(1);
+  static constexpr size_t kMostUnread = 1000;
+  static constexpr absl::Duration kUnreadInterval = absl::Seconds(10);
+
+  // Both must outlive the reader.
+  NonfiniteReader(PgConnection& connection, Metrics& metrics)
+      : connection_(connection), metrics_(metrics) {}
 
   // Notes the row of `change` for the next Fetch. REQUIRES: HasSuspiciousNull(change, relation).
   // `xid` is its transaction: the WAL tells of a commit a moment before other sessions see it, so
   // Fetch waits for that.
   void Want(const WalChange& change, const Relation& relation, uint32_t xid);
-  // Reads all noted rows, one statement per table. A table that may not be read, or is gone, gives
-  // no values: its nulls stay (preflight warns about the missing right).
+  // Reads all noted rows, one statement per table. kUnavailable: the connection is lost, or too
+  // many rows cannot be read.
   absl::Status Fetch();
-  // Replaces the nulls of *change that are known to be NaN or Infinity. The new tokens are static
-  // text.
+  // Replaces the nulls of *change that are known to be NaN or Infinity, or not known at all. The
+  // new tokens are static text.
   void Patch(const Relation& relation, WalChange* change) const;
   // Forgets what was noted and read.
   void Clear();
   size_t wanted() const { return wanted_; }
 
+  // What could not be read a moment ago and why, for people; "" when all could.
+  std::string Trouble() const;
+
  private:
   struct Table {
     Relation relation;                           // a copy: the catalog may be read again in between
-    std::vector<std::vector<std::string>> keys;  // per key column, the texts of the rows
-    std::unordered_map<std::string, std::vector<char>>
-        answers;  // joined key -> per nonfinite column one mark
+    std::vector<std::vector<std::string>> keys;  // per row the tokens of its key columns
+    std::unordered_map<std::string, size_t> rows;  // joined key -> index in keys
+    std::vector<std::vector<char>> marks;  // per row one per nonfinite column; empty: no such row
+    bool unread = false;
+  };
+  struct Locked {
+    std::string why;
+    SteadyTime until;
   };
   absl::Status FetchTable(Table* table);
-  absl::Status AwaitVisible();
+  absl::Status ReadTable(Table* table);
+  absl::Status LeaveUnread(const absl::Status& why, Table* table);
+  absl::StatusOr<bool> AwaitVisible();
 
   PgConnection& connection_;
+  Metrics& metrics_;
   std::map<uint32_t, Table> tables_;  // by relation oid
   std::set<uint32_t> transactions_;   // of the noted rows
   size_t wanted_ = 0;
+  std::map<std::string, Locked> locked_;  // by table: what could not be read
+  size_t unread_ = 0;                     // since unread_since_
+  SteadyTime unread_since_;
 };
 
 }  // namespace pmoves

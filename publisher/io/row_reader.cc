@@ -4,7 +4,9 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "proto/json_token.h"
 #include "publisher/core/value_token.h"
+#include "publisher/io/key_lookup.h"
 
 namespace pmoves {
 
@@ -15,61 +17,49 @@ std::vector<proto::RawColumn> ReadRow::Columns() const {
 }
 
 absl::Status CheckKey(const proto::RefetchRequest& request, const Relation& relation) {
-  size_t matched = 0;
-  size_t key_columns = 0;
-  for (const RelationColumn& column : relation.columns) {
-    if (!column.key) continue;
-    ++key_columns;
-    if (std::any_of(request.key.begin(), request.key.end(),
-                    [&](const auto& part) { return part.first == column.name; })) {
-      ++matched;
+  for (const auto& [name, text] : request.key) {
+    const bool known =
+        std::any_of(relation.columns.begin(), relation.columns.end(),
+                    [&name = name](const auto& column) { return column.name == name; });
+    if (!known) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s.%s has no column \"%s\" on the edge, which is part of its key in the "
+                          "centre",
+                          relation.schema, relation.table, name));
     }
   }
-  if (matched == key_columns && matched == request.key.size() && matched > 0) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrFormat("the key of %s.%s has other columns on the edge than in the centre",
-                      relation.schema, relation.table));
+  if (!request.key.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError("the request names no key column");
 }
 
 absl::StatusOr<std::optional<ReadRow>> RowReader::Read(const proto::RefetchRequest& request,
                                                        const Relation& relation) {
-  // A row that row level security hides is not one that is gone: an error instead.
-  RETURN_IF_ERROR(connection_
-                      .Execute("BEGIN READ ONLY; SET LOCAL lock_timeout = '200ms'; SET LOCAL "
-                               "row_security = off")
-                      .status());
-  auto row = ReadInTransaction(request, relation);
-  connection_.Rollback();
-  return row;
+  std::vector<std::string> columns;
+  std::vector<std::string> key;
+  for (const auto& [name, text] : request.key) {
+    columns.push_back(name);
+    key.push_back(proto::JsonString(text));
+  }
+  KeyLookup lookup(connection_, relation);
+  RETURN_IF_ERROR(lookup.Prepare(columns));
+  ASSIGN_OR_RETURN(const PgRows found, lookup.Find({key}, "t.*"));
+  return RowOf(found, relation);
 }
 
-absl::StatusOr<std::optional<ReadRow>> RowReader::ReadInTransaction(
-    const proto::RefetchRequest& request, const Relation& relation) {
-  std::string where;
-  std::vector<PgParam> params;
-  for (const auto& [column, text] : request.key) {
-    params.emplace_back(text);
-    where += absl::StrFormat("%st.%s = $%d", params.size() > 1 ? " AND " : "",
-                             QuoteIdentifier(column), params.size());
-  }
-  ASSIGN_OR_RETURN(const PgRows rows,
-                   connection_.Execute(absl::StrFormat("SELECT t.* FROM ONLY %s.%s t WHERE %s",
-                                                       QuoteIdentifier(relation.schema),
-                                                       QuoteIdentifier(relation.table), where),
-                                       params));
+absl::StatusOr<std::optional<ReadRow>> RowReader::RowOf(const PgRows& rows,
+                                                        const Relation& relation) {
   if (rows.size() == 0) return std::optional<ReadRow>();
-  bool same_columns = rows.columns() == static_cast<int>(relation.columns.size());
-  for (int i = 0; same_columns && i < rows.columns(); ++i)
-    same_columns = rows.Name(i) == relation.columns[static_cast<size_t>(i)].name;
+  // The first one is the number of the key.
+  bool same_columns = rows.columns() == static_cast<int>(relation.columns.size()) + 1;
+  for (int i = 1; same_columns && i < rows.columns(); ++i)
+    same_columns = rows.Name(i) == relation.columns[static_cast<size_t>(i) - 1].name;
   if (!same_columns || rows.size() > 1) {
     return absl::FailedPreconditionError(
         absl::StrFormat("table %s.%s was altered a moment ago", relation.schema, relation.table));
   }
   ReadRow row;
-  for (int i = 0; i < rows.columns(); ++i) {
-    const RelationColumn& column = relation.columns[static_cast<size_t>(i)];
+  for (int i = 1; i < rows.columns(); ++i) {
+    const RelationColumn& column = relation.columns[static_cast<size_t>(i) - 1];
     row.names.push_back(column.token);
     std::string& token = row.values.emplace_back();
     if (rows.IsNull(0, i)) {

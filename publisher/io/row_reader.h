@@ -29,8 +29,9 @@ struct ReadRow {
   std::vector<proto::RawColumn> Columns() const;
 };
 
-// Whether `request` names all columns of the relation's key and no other. kInvalidArgument says
-// what is wrong, for the one who asked.
+// Whether `request` names columns of the relation. The centre's key need not be the edge's replica
+// identity; whether it finds one row only, KeyLookup knows. kInvalidArgument says what is wrong,
+// for the one who asked.
 absl::Status CheckKey(const proto::RefetchRequest& request, const Relation& relation);
 
 class RowReader {
@@ -46,8 +47,7 @@ class RowReader {
                                               const Relation& relation);
 
  private:
-  absl::StatusOr<std::optional<ReadRow>> ReadInTransaction(const proto::RefetchRequest& request,
-                                                           const Relation& relation);
+  static absl::StatusOr<std::optional<ReadRow>> RowOf(const PgRows& rows, const Relation& relation);
 
   PgConnection& connection_;
 };

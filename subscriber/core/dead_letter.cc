@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "proto/json_token.h"
 #include "proto/message_codec.h"
 
 namespace pmoves {
@@ -107,8 +108,8 @@ std::string DeadLetter::Identity() const {
 }
 
 bool DeadLetter::WantsRow() const {
-  return !key.empty() &&
-         (reason == kUpdateMissing || reason == kUpdateIncomplete || reason == kJoined);
+  return !key.empty() && (reason == kUpdateMissing || reason == kUpdateIncomplete ||
+                          reason == kJoined || reason == kUnread);
 }
 
 bool IsStorableText(std::string_view text) {
@@ -176,6 +177,12 @@ DeadLetter DeadLetterOf(const ChangeSet& set, const Change& change, const absl::
   }
   auto body = SingleRowBody(*change.message, change.row, change.position);
   letter.payload = body.ok() ? *body : change.message->body;
+  if (letter.reason == "value" && letter.payload.find(proto::kUnreadToken) != std::string::npos) {
+    letter.reason = std::string(kUnread);
+    letter.message =
+        "unread: the edge could not tell a NaN of the row from NULL at that moment (its table was "
+        "locked, or the publisher may not read it); the edge is asked for the row";
+  }
   return letter;
 }
 

@@ -33,7 +33,7 @@ struct DeadLetter {
   uint64_t sequence = 0;
   std::string subject;
   std::string reason;  // a short stable word: constraint, unique_conflict, value, refused,
-                       // inexact, update_missing, update_incomplete, joined, malformed,
+                       // inexact, update_missing, update_incomplete, joined, unread, malformed,
                        // not_configured, forged, not_allowed, transaction, truncate, too_late
   std::string sql_state;
   std::string message;  // for people
@@ -54,6 +54,9 @@ inline constexpr std::string_view kUpdateIncomplete =
 // A partial update of a row of which an earlier change is a dead letter: it would be laid over a
 // hole.
 inline constexpr std::string_view kJoined = "joined";
+
+// The edge could not read a value that wal2json does not show (proto::kUnreadToken).
+inline constexpr std::string_view kUnread = "unread";
 
 // A change that is older than deletes of its table that are forgotten (collector.h).
 inline constexpr std::string_view kTooLate = "too_late";
