@@ -182,6 +182,7 @@ class Worker {
   absl::Status ApplyPending(bool separating);
   absl::Status ApplySeparating(size_t begin, size_t end);
   bool SplitsOn(const absl::Status& status) const;
+  absl::Status StoreLetters(const std::vector<DeadLetter>& letters);
   absl::Status SetAside(size_t index, const absl::Status& why);
   void AfterCommit(absl::Time begun);
   void CountClock(Owned& owned);

@@ -85,7 +85,7 @@ absl::Status Worker::ApplyPending(bool separating) {
   RETURN_IF_ERROR(target_->Begin());
   if (pending_.check_deferred) target_->CheckDeferred();
   // First, so that the changes of the batch meet them.
-  RETURN_IF_ERROR(target_->AddDeadLetters(pending_.letters));
+  RETURN_IF_ERROR(StoreLetters(pending_.letters));
   RETURN_IF_ERROR(separating ? ApplySeparating(0, changes)
                              : target_->Apply(&pending_.set, 0, changes));
   if (!pending_.progress.empty()) RETURN_IF_ERROR(AdvanceSources());
@@ -166,6 +166,25 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
   ++pending_.activity[&owned][table].set_aside;
   RETURN_IF_ERROR(AddRowLetter(owned, letter));
   return unique ? target_->LogUniqueConflict(&pending_.set, index, letter) : absl::OkStatus();
+}
+
+// A letter that cannot be stored must not be lost, nor hold the other sources of the batch: its
+// source waits.
+absl::Status Worker::StoreLetters(const std::vector<DeadLetter>& letters) {
+  for (const DeadLetter& letter : letters) {
+    const absl::Status status = target_->AddDeadLetters({letter});
+    if (status.ok()) continue;
+    if (!SplitsOn(status)) return status;
+    target_->Rollback();
+    Block(*sources_.at(letter.source),
+          absl::Status(status.code(),
+                       absl::StrFormat("a dead letter (message %d of its stream) cannot be stored "
+                                       "in pmoves_sync.dead_letter: %s",
+                                       letter.sequence, LoggableMessage(status))),
+          "");
+    return Rebuild();
+  }
+  return absl::OkStatus();
 }
 
 void Worker::CountClock(Owned& owned) {
@@ -295,7 +314,7 @@ absl::Status Worker::StreamPieces(Owned& owned) {
     for (auto& message : piece) RETURN_IF_ERROR(AddMessage(owned, head, std::move(message)));
     ProgressOf(owned).changes += static_cast<int64_t>(set.changes.size());
     // Dead letters are written piece by piece: they must not pile up in memory.
-    RETURN_IF_ERROR(target_->AddDeadLetters(pending_.letters));
+    RETURN_IF_ERROR(StoreLetters(pending_.letters));
     pending_.letters.clear();
     pending_.letter_bytes = 0;
     if (MeetsLetter(0, set.changes.size())) {

@@ -104,7 +104,7 @@ absl::Status Worker::LeaveOldKey(const Change& change, DeadLetter* letter) {
 }
 
 absl::Status Worker::AddRowLetter(Owned& owned, const DeadLetter& letter) {
-  RETURN_IF_ERROR(target_->AddDeadLetters({letter}));
+  RETURN_IF_ERROR(StoreLetters({letter}));
   if (letter.key.empty()) return absl::OkStatus();
   owned.letters.Add(letter.schema, letter.table, letter.key);
   std::vector<Settled>& settled = pending_.settled;

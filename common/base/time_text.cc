@@ -103,10 +103,10 @@ int64_t DaysInMonth(int64_t year, int64_t month) {
   return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
 }
 
-// Instants are those of the years 0000 to 294246 UTC: what the text can say, and int64 microseconds
-// can hold.
+// Instants are those of the years 0001 to 294246 UTC: what the text can say, int64 microseconds
+// can hold, and Postgres takes (it has no year 0000).
 constexpr int64_t kYearMax = 294246;
-constexpr int64_t kFirstUs = -62167219200000000;
+constexpr int64_t kFirstUs = -62135596800000000;
 constexpr int64_t kLastUs = 9223371244799999999;
 
 bool IsInRange(const Fields& fields) {

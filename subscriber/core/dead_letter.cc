@@ -112,6 +112,66 @@ bool DeadLetter::WantsRow() const {
                           reason == kJoined || reason == kUnread);
 }
 
+namespace {
+
+// The first year that Postgres has is 0001.
+constexpr int64_t kFirstInstantUs = -62135596800000000;
+
+std::optional<int64_t> StorableInstant(int64_t unix_us) {
+  if (unix_us == 0 || unix_us < kFirstInstantUs) return std::nullopt;
+  return unix_us;
+}
+
+// At most `most` bytes, cut between characters if it is text; bytes that are none as \xNN.
+std::string StorableText(std::string_view text, size_t most, const char* what, std::string* notes) {
+  const size_t whole = text.size();
+  size_t end = std::min(whole, most);
+  // A character has at most three more bytes.
+  for (int i = 0; i < 3 && end > 0 && end < whole; ++i) {
+    if ((static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  }
+  text = text.substr(0, end);
+  if (end < whole) {
+    absl::StrAppendFormat(notes, " [%s: the first %d of %d bytes]", what, end, whole);
+  }
+  if (IsStorableText(text)) return std::string(text);
+  absl::StrAppendFormat(notes, " [%s: bytes that are no text are written \\xNN]", what);
+  std::string escaped;
+  for (const char c : text) {
+    if (c >= ' ' && c <= '~') {
+      escaped += c;
+    } else {
+      absl::StrAppendFormat(&escaped, "\\x%02x", static_cast<unsigned char>(c));
+    }
+  }
+  return escaped;
+}
+
+}  // namespace
+
+StorableLetter StorableOf(const DeadLetter& letter) {
+  StorableLetter storable;
+  std::string notes;
+  storable.schema = StorableText(letter.schema, kMostNameBytes, "schema", &notes);
+  storable.table = StorableText(letter.table, kMostNameBytes, "table", &notes);
+  storable.key = StorableText(letter.key, kMostPayloadBytes, "key", &notes);
+  storable.subject = StorableText(letter.subject, kMostSubjectBytes, "subject", &notes);
+  storable.message = StorableText(letter.message, kMostMessageBytes, "message", &notes);
+  storable.payload = letter.payload;
+  if (storable.payload.size() > kMostPayloadBytes) {
+    storable.payload = storable.payload.substr(0, kMostPayloadBytes);
+    absl::StrAppendFormat(&notes,
+                          " [payload: the first %d of %d bytes; it cannot be retried, write the "
+                          "row anew at its source]",
+                          kMostPayloadBytes, letter.payload.size());
+  }
+  storable.payload_is_text = IsStorableText(storable.payload);
+  storable.commit_us = StorableInstant(letter.commit_us);
+  storable.stored_us = StorableInstant(letter.stored_us);
+  storable.message += notes;
+  return storable;
+}
+
 bool IsStorableText(std::string_view text) {
   return text.find('\0') == std::string_view::npos &&
          simdjson::validate_utf8(text.data(), text.size());

@@ -7,7 +7,9 @@
 #define PMOVES_SUBSCRIBER_CORE_DEAD_LETTER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -79,6 +81,22 @@ std::string ReasonOf(const absl::Status& why);
 // OldKeyText: of the row that a kMove leaves.
 std::string KeyText(const ChangeSet& set, const Change& change);
 std::string OldKeyText(const ChangeSet& set, const Change& change);
+
+// What of a letter somebody else wrote, as the table can hold it: a letter that cannot be stored
+// would hold its source for ever. Bytes that are no text are escaped, what is too long is cut, and
+// the message says so.
+struct StorableLetter {
+  std::string schema, table, key, subject, message;
+  std::string_view payload;
+  bool payload_is_text = true;
+  std::optional<int64_t> commit_us, stored_us;
+};
+inline constexpr size_t kMostNameBytes = 256;  // names of the centre have 63; an index has them
+inline constexpr size_t kMostSubjectBytes = 1024;
+inline constexpr size_t kMostMessageBytes = 8192;
+inline constexpr size_t kMostPayloadBytes = 256
+                                            << 20;  // in hex it doubles, and a field ends at 1 GB
+StorableLetter StorableOf(const DeadLetter& letter);
 
 // Can a text column hold it? UTF-8 without NUL.
 bool IsStorableText(std::string_view text);

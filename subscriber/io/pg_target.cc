@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/base/check.h"
@@ -352,17 +353,17 @@ absl::Status PgTarget::RequireHidden(const ChangeSet& set, const Effect& effect)
 
 absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
   for (const DeadLetter& letter : letters) {
-    const bool is_text = IsStorableText(letter.payload);
-    std::string hex;
-    if (!is_text) {
-      hex = "\\x";
-      for (unsigned char c : letter.payload) hex += absl::StrFormat("%02x", c);
-    }
+    const StorableLetter texts = StorableOf(letter);
+    const std::string payload(texts.payload);
+    const std::string hex =
+        texts.payload_is_text
+            ? ""
+            : "\\x" + absl::BytesToHexString(absl::string_view(payload.data(), payload.size()));
     const std::string numbers[] = {std::to_string(letter.epoch), std::to_string(letter.chunk),
                                    std::to_string(letter.row), std::to_string(letter.hlc.value),
                                    std::to_string(letter.sequence)};
-    const std::string committed = FormatRfc3339(letter.commit_us);
-    const std::string stored = FormatRfc3339(letter.stored_us);
+    const std::string committed = FormatRfc3339(texts.commit_us.value_or(0));
+    const std::string stored = FormatRfc3339(texts.stored_us.value_or(0));
     const std::string position = letter.position.ToString();
     const std::string identity = letter.Identity();
     RETURN_IF_ERROR(
@@ -380,21 +381,21 @@ absl::Status PgTarget::AddDeadLetters(const std::vector<DeadLetter>& letters) {
                       PgParam(position),
                       PgParam(numbers[1]),
                       PgParam(numbers[2]),
-                      PgParam(letter.schema),
-                      PgParam(letter.table),
+                      PgParam(texts.schema),
+                      PgParam(texts.table),
                       PgParam(letter.operation),
                       PgParam(numbers[3]),
-                      letter.commit_us == 0 ? PgParam() : PgParam(committed),
+                      texts.commit_us.has_value() ? PgParam(committed) : PgParam(),
                       PgParam(numbers[4]),
-                      PgParam(letter.subject),
+                      PgParam(texts.subject),
                       PgParam(letter.reason),
                       PgParam(letter.sql_state),
-                      PgParam(letter.message),
-                      is_text ? PgParam(letter.payload) : PgParam(),
-                      is_text ? PgParam() : PgParam(hex),
+                      PgParam(texts.message),
+                      texts.payload_is_text ? PgParam(payload) : PgParam(),
+                      texts.payload_is_text ? PgParam() : PgParam(hex),
                       PgParam(identity),
-                      letter.stored_us == 0 ? PgParam() : PgParam(stored),
-                      letter.key.empty() ? PgParam() : PgParam(letter.key),
+                      texts.stored_us.has_value() ? PgParam(stored) : PgParam(),
+                      texts.key.empty() ? PgParam() : PgParam(texts.key),
                       PgParam(letter.WantsRow() ? "t" : "f")})
             .status());
   }

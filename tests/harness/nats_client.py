@@ -76,7 +76,7 @@ class NatsClient:
             line = f"HPUB {subject} {reply} {len(head)} {len(head) + len(payload)}\r\n"
         else:
             line = f"PUB {subject} {reply} {len(payload)}\r\n"
-        self._send(line.encode() + head + payload + b"\r\n")
+        self._send(line.encode(errors="surrogateescape") + head + payload + b"\r\n")
 
     def flush(self):
         self._send(b"PING\r\n")

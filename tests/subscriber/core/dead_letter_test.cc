@@ -103,5 +103,38 @@ TEST(DeadLetterTest, OnlyUtf8WithoutNulIsStorableText) {
   EXPECT_FALSE(IsStorableText("\xff\xfe"));
 }
 
+// Each of these stopped its source for ever, and the others of its worker.
+TEST(DeadLetterTest, WhatATableCannotHoldIsCutOrEscapedAndTheMessageSaysSo) {
+  DeadLetter letter;
+  letter.message = "because";
+  letter.subject = "supabase.sync.\xff" + std::string("\0", 1) + ".INSERT.edge";
+  letter.table = std::string(12000, 't');
+  letter.schema = std::string(255, 's') + "\u00fc";
+  letter.commit_us = -62167219200000000;  // year 0000
+  letter.payload = std::string("\0\xff", 2);
+  const StorableLetter storable = StorableOf(letter);
+  EXPECT_EQ(storable.subject, R"(supabase.sync.\xff\x00.INSERT.edge)");
+  EXPECT_EQ(storable.table, std::string(kMostNameBytes, 't'));
+  EXPECT_EQ(storable.schema, std::string(255, 's')) << "cut between characters";
+  EXPECT_FALSE(storable.commit_us.has_value());
+  EXPECT_FALSE(storable.payload_is_text);
+  EXPECT_EQ(storable.payload, letter.payload);
+  EXPECT_THAT(storable.message, testing::StartsWith("because [schema: the first 255 of 257 bytes]"
+                                                    " [table: the first 256 of 12000 bytes]"));
+  for (const std::string& text :
+       {storable.subject, storable.table, storable.schema, storable.message}) {
+    EXPECT_TRUE(IsStorableText(text));
+  }
+}
+
+TEST(DeadLetterTest, WhatATableCanHoldStaysAsItIs) {
+  const DeadLetter letter =
+      DeadLetterOf("edge", Group(), "malformed", absl::InvalidArgumentError("räume"));
+  const StorableLetter storable = StorableOf(letter);
+  EXPECT_EQ(storable.subject, letter.subject);
+  EXPECT_EQ(storable.message, "räume");
+  EXPECT_EQ(storable.payload, letter.payload);
+}
+
 }  // namespace
 }  // namespace pmoves
