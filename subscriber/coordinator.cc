@@ -170,6 +170,8 @@ absl::Status Coordinator::ShareSources(const std::set<std::string>& known) {
   size_t count = owned.size();
   for (const auto& [source, worker] : owned) {
     if (count <= fair || worker < 0) break;
+    if (static_cast<size_t>(worker) >= workers_.size())
+      continue;  // the large one: for a while only
     workers_[static_cast<size_t>(worker)]->Release(source);
     --count;
   }
@@ -201,6 +203,11 @@ void Coordinator::Report(absl::Time now, bool everything) {
   if (everything) {
     for (SourceState& state : fleet_.Snapshot())
       unreported_.try_emplace(state.source, std::move(state));
+  } else {  // what waits is shown as soon as it counts as waiting
+    for (SourceState& state : fleet_.Snapshot()) {
+      if (!FleetState::WaitsFor(state, now).empty())
+        unreported_.try_emplace(state.source, std::move(state));
+    }
   }
   std::vector<SourceState> sources;
   for (const auto& [name, state] : unreported_) {
@@ -217,7 +224,13 @@ void Coordinator::Report(absl::Time now, bool everything) {
   }
   for (const SourceState& state : sources) {
     if (!state.owned || state.epoch == 0) continue;
-    durable_[state.source] = {state.stream_created, state.sequence, state.epoch, state.position};
+    Durable& durable = durable_[state.source];
+    const uint64_t purged = durable.useless;
+    durable = {state.stream_created, state.sequence, state.epoch, state.position, 0};
+    if (state.useless_in == state.stream_created && state.useless <= state.sequence)
+      durable.useless = state.useless;
+    // Room for what is sent anew is needed now.
+    if (durable.useless > purged) purge_at_ = absl::InfinitePast();
     const absl::Status sent =
         nats_.Publish(std::string(proto::kAppliedPrefix) + state.source,
                       proto::EncodeApplied({state.source, state.epoch, state.position, state.hlc}));
@@ -232,14 +245,19 @@ void Coordinator::Report(absl::Time now, bool everything) {
 void Coordinator::Purge() {
   const uint64_t keep = static_cast<uint64_t>(config_.retain_applied);
   for (const auto& [source, applied] : durable_) {
-    if (applied.sequence <= keep + 1) continue;
     // This and what follows stays, so the stream is never empty.
-    const uint64_t below = applied.sequence - keep;
+    uint64_t below = applied.sequence > keep ? applied.sequence - keep : 0;
     Purged& done = purged_[source];
-    if (done.stream_created != applied.stream_created || done.below > applied.sequence) {
+    if (done.stream_created != applied.stream_created || done.below > applied.sequence + 1) {
       done = {applied.stream_created, 0};
     }
-    if (below < done.below + keep / 10 + 1) continue;
+    const bool useless = applied.useless >= done.below && applied.useless > 0;
+    if (useless) {
+      below = std::max(below, applied.useless + 1);  // what superseded it stands behind it
+    } else if (below < done.below + keep / 10 + 1) {
+      continue;
+    }
+    if (below < 2) continue;
     if (absl::Status status = PurgeApplied(source, below); status.ok()) {
       done.below = below;
     } else {
@@ -256,8 +274,12 @@ absl::Status Coordinator::PurgeApplied(const std::string& source, uint64_t seque
   if (!record.ok()) return record.status();
   const auto envelope = proto::DecodeHeaders(record->Lookup());
   if (!envelope.ok()) return absl::OkStatus();  // one that was set aside; a later one will do
-  if (envelope->epoch > applied.epoch ||
-      (envelope->epoch == applied.epoch && envelope->position > applied.position)) {
+  // The first message of what comes next: all before it is applied, or was superseded by it.
+  const bool next = envelope->chunk == 0 &&
+                    (envelope->epoch == applied.epoch ? envelope->previous <= applied.position
+                                                      : envelope->previous.IsNone());
+  if (!next && (envelope->epoch > applied.epoch ||
+                (envelope->epoch == applied.epoch && envelope->position > applied.position))) {
     return absl::AbortedError(absl::StrFormat(
         "refused to purge stream %s below %d: what stands there is not applied. Its server gives "
         "out sequences again (an older copy of its store, a lost tail)",

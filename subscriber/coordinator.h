@@ -91,6 +91,7 @@ class Coordinator {
     uint64_t sequence = 0;
     uint32_t epoch = 0;
     Lsn position;
+    uint64_t useless = 0;  // up to here nothing is kept, not even for a look back
   };
   struct Purged {
     std::string stream_created;

@@ -25,6 +25,14 @@ struct TableActivity {
   int64_t set_aside = 0;
 };
 
+// Of a transaction whose last message is not stored yet.
+struct IncompleteTransaction {
+  Lsn position;  // none: there is none
+  uint64_t messages = 0;
+  uint64_t bytes = 0;
+  absl::Time since;  // its first message was seen
+};
+
 struct SourceState {
   std::string source;
   bool owned = false;  // by this process
@@ -41,9 +49,15 @@ struct SourceState {
   uint64_t sequence = 0;
   int64_t last_commit_us = 0;  // source commit time of the newest applied transaction
   absl::Time applied_at = absl::InfinitePast();
-  absl::Time last_seen = absl::InfinitePast();  // a message or a heartbeat came
+  absl::Time last_seen = absl::InfinitePast();     // a message or a heartbeat came
+  absl::Time last_message = absl::InfinitePast();  // a message came
   int64_t waiting_since_us =
       0;  // when JetStream stored the oldest message that is not applied; 0: nothing waits
+  std::string waiting;  // why a transaction that is there is not being applied, though not blocked
+  IncompleteTransaction incomplete;
+  // In the stream that was made then: messages up to `useless` can never be of use.
+  std::string useless_in;
+  uint64_t useless = 0;
   uint64_t pending = 0;                         // messages behind the newest one fetched
   std::map<std::string, TableActivity> tables;  // keyed by table name
   bool dirty = false;                           // changed since the coordinator last took it
@@ -80,6 +94,8 @@ class FleetState {
   // or, for an edge that went silent, the time since it was last heard (it may have written
   // anything since): it keeps growing (promise O1).
   static absl::Duration Lag(const SourceState& state, absl::Time now);
+  // What a source that is not blocked waits for, for people; "" when nothing, or only for a moment.
+  static std::string WaitsFor(const SourceState& state, absl::Time now);
 
  private:
   mutable Mutex mutex_;

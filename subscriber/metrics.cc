@@ -46,6 +46,9 @@ SubscriberMetrics::SubscriberMetrics()
                                  "Messages recognised as already applied")),
       source_gaps(Counters(*registry, "pmoves_sync_sequence_gaps_total",
                            "Missing stretches found in the stream of a source")),
+      source_prefixes(Counters(
+          *registry, "pmoves_sync_prefixes_dropped_total",
+          "Beginnings of transactions that can never be completed, because they were sent anew")),
       too_late(Counters(*registry, "pmoves_sync_too_late_total",
                         "Row changes set aside because they are older than deletes that are "
                         "forgotten")),
@@ -115,6 +118,9 @@ SubscriberMetrics::SubscriberMetrics()
                      "Messages of a source that wait in its stream")),
       blocked(Gauges(*registry, "pmoves_sync_source_blocked",
                      "1 while a source waits for an operator")),
+      waiting(Gauges(*registry, "pmoves_sync_source_waiting",
+                     "1 while a transaction of a source is not applied because it is not complete, "
+                     "or waits for its turn among the large ones")),
       owned(Gauges(*registry, "pmoves_sync_source_owned", "1 if this process applies the source")),
       position(Gauges(*registry, "pmoves_sync_apply_position_lsn_bytes",
                       "Applied position of a source")),
@@ -143,8 +149,8 @@ SourceMetrics SubscriberMetrics::Of(const std::string& source) {
   return {
       source_transactions.Add(label), outcome("applied"),           outcome("hidden"),
       outcome("dead_lettered"),       source_superseded.Add(label), source_duplicates.Add(label),
-      source_gaps.Add(label),         too_late.Add(label),          clock_clamped.Add(label),
-      clock_backsteps.Add(label),     clock_skew.Add(label)};
+      source_gaps.Add(label),         source_prefixes.Add(label),   too_late.Add(label),
+      clock_clamped.Add(label),       clock_backsteps.Add(label),   clock_skew.Add(label)};
 }
 
 void SubscriberMetrics::Refresh(const FleetState& fleet, absl::Time now) {
@@ -153,6 +159,7 @@ void SubscriberMetrics::Refresh(const FleetState& fleet, absl::Time now) {
     lag.Add(label).Set(absl::ToDoubleSeconds(FleetState::Lag(state, now)));
     pending.Add(label).Set(static_cast<double>(state.pending));
     blocked.Add(label).Set(state.blocked ? 1 : 0);
+    waiting.Add(label).Set(FleetState::WaitsFor(state, now).empty() ? 0 : 1);
     owned.Add(label).Set(state.owned ? 1 : 0);
     position.Add(label).Set(static_cast<double>(state.position.value));
     last_commit.Add(label).Set(static_cast<double>(state.last_commit_us) / 1e6);

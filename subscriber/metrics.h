@@ -30,6 +30,7 @@ struct SourceMetrics {
   prometheus::Counter& superseded;
   prometheus::Counter& duplicates;
   prometheus::Counter& gaps;
+  prometheus::Counter& prefixes_dropped;
   prometheus::Counter& too_late;
   prometheus::Counter& clock_clamped;
   prometheus::Counter& clock_backsteps;
@@ -46,6 +47,7 @@ class SubscriberMetrics {
   prometheus::Family<prometheus::Counter>& source_superseded;
   prometheus::Family<prometheus::Counter>& source_duplicates;
   prometheus::Family<prometheus::Counter>& source_gaps;
+  prometheus::Family<prometheus::Counter>& source_prefixes;
   prometheus::Family<prometheus::Counter>& too_late;
   prometheus::Family<prometheus::Counter>& clock_clamped;
   prometheus::Family<prometheus::Counter>& clock_backsteps;
@@ -69,6 +71,7 @@ class SubscriberMetrics {
   prometheus::Family<prometheus::Gauge>& lag;
   prometheus::Family<prometheus::Gauge>& pending;
   prometheus::Family<prometheus::Gauge>& blocked;
+  prometheus::Family<prometheus::Gauge>& waiting;
   prometheus::Family<prometheus::Gauge>& owned;
   prometheus::Family<prometheus::Gauge>& position;
   prometheus::Family<prometheus::Gauge>& last_commit;

@@ -12,8 +12,9 @@ void SourceFeed::Reset(uint32_t epoch, Lsn applied) {
   order_ = SourceOrder(epoch, applied);
   half_ = FedTransaction();
   joining_.reset();
-  half_complete_ = half_given_ = restarted_ = false;
-  held_.clear();
+  half_first_ = half_messages_ = half_bytes_ = 0;
+  dropping_ = streaming_ = stream_complete_ = false;
+  large_.reset();
   ready_.clear();
   ready_bytes_ = 0;
   pending_ = 0;
@@ -25,12 +26,7 @@ void SourceFeed::Reset(uint32_t epoch, Lsn applied) {
 
 absl::Status SourceFeed::Pump(JetStreamSource& reader, const std::string& stream,
                               size_t max_messages, size_t max_bytes) {
-  while (!held_.empty() && !half_complete_) {
-    FetchedMessage message = std::move(held_.front());
-    held_.pop_front();
-    RETURN_IF_ERROR(Accept(std::move(message)));
-  }
-  if (half_complete_) return absl::OkStatus();
+  if (Full()) return absl::OkStatus();
   RETURN_IF_ERROR(trouble_);
   std::vector<FetchedMessage> fetched;
   absl::Status status = reader.Take(stream, max_messages, max_bytes, &fetched);
@@ -39,10 +35,7 @@ absl::Status SourceFeed::Pump(JetStreamSource& reader, const std::string& stream
 }
 
 absl::Status SourceFeed::Accept(FetchedMessage message) {
-  if (half_complete_) {
-    held_.push_back(std::move(message));
-    return absl::OkStatus();
-  }
+  if (Full()) return absl::OkStatus();  // it is read again behind what is complete
   if (trouble_.ok()) trouble_ = Place(std::move(message));
   return trouble_;
 }
@@ -93,11 +86,7 @@ absl::Status SourceFeed::Place(FetchedMessage message) {
           "the stream goes on in epoch %d, whose beginning is missing (applied: epoch %d)",
           envelope.epoch, order_.epoch()));
     case Verdict::kStart:
-      restarted_ = restarted_ || half_given_;
-      half_ = FedTransaction();
-      half_.after = envelope.epoch == order_.epoch() ? order_.applied() : Lsn{};
-      half_complete_ = half_given_ = false;
-      joining_.reset();
+      RETURN_IF_ERROR(Begin(message, envelope));
       break;
     case Verdict::kContinue:
       break;
@@ -105,10 +94,31 @@ absl::Status SourceFeed::Place(FetchedMessage message) {
   return AppendPart(std::move(message), envelope);
 }
 
+absl::Status SourceFeed::Begin(const FetchedMessage& message, const proto::Envelope& envelope) {
+  if (order_.in_transaction()) {
+    if (streaming_) {
+      return absl::AbortedError(absl::StrFormat(
+          "a transaction that was complete begins anew at message %d", message.sequence));
+    }
+    FedTransaction dead;
+    dead.superseded = true;
+    dead.position = half_.position;
+    dead.sequence = message.sequence - 1;
+    ready_.push_back(std::move(dead));
+  }
+  half_ = FedTransaction();
+  half_.after = envelope.epoch == order_.epoch() ? order_.applied() : Lsn{};
+  half_first_ = message.sequence;
+  half_messages_ = half_bytes_ = 0;
+  dropping_ = false;
+  joining_.reset();
+  return absl::OkStatus();
+}
+
 absl::Status SourceFeed::AppendPart(FetchedMessage message, const proto::Envelope& envelope) {
   const bool joins = joining_ != nullptr && envelope.part == joining_->envelope.part + 1 &&
                      envelope.parts == joining_->envelope.parts;
-  if (envelope.part != 0 && !joins) {
+  if (envelope.part != 0 && !joins && !dropping_) {
     return absl::DataLossError(absl::StrFormat(
         "part %d of a large row is missing before message %d", envelope.part, message.sequence));
   }
@@ -118,31 +128,58 @@ absl::Status SourceFeed::AppendPart(FetchedMessage message, const proto::Envelop
   half_.origin = envelope.origin;
   half_.sequence = message.sequence;
   if (half_.stored_us == 0) half_.stored_us = message.stored_us;
-  if (envelope.part == 0) {
-    joining_ = std::make_unique<ReceivedMessage>();
-    joining_->subject = std::move(message.subject);
-    joining_->body = std::move(message.body);
-    joining_->envelope = envelope;
-  } else {
-    joining_->body += message.body;
-    joining_->envelope.part = envelope.part;
-    joining_->envelope.last = envelope.last;
+  ++half_messages_;
+  half_bytes_ += message.body.size();
+  if (!dropping_) {
+    if (envelope.part == 0) {
+      joining_ = std::make_unique<ReceivedMessage>();
+      joining_->subject = std::move(message.subject);
+      joining_->body = std::move(message.body);
+      joining_->envelope = envelope;
+    } else {
+      joining_->body += message.body;
+      joining_->envelope.part = envelope.part;
+      joining_->envelope.last = envelope.last;
+    }
+    joining_->sequence = message.sequence;
+    joining_->stored_us = message.stored_us;
+    if (envelope.part + 1 == envelope.parts) {
+      half_.bytes += joining_->body.size();
+      half_.messages.push_back(std::move(joining_));
+    }
   }
-  joining_->sequence = message.sequence;
-  joining_->stored_us = message.stored_us;
-  if (envelope.part + 1 == envelope.parts) {
-    half_.bytes += joining_->body.size();
-    half_.messages.push_back(std::move(joining_));
+  if (envelope.last) {
+    Complete();
+  } else if (!streaming_ && half_.bytes + JoiningBytes() >= oversized_bytes_) {
+    dropping_ = true;
+    half_.messages.clear();
+    half_.bytes = 0;
+    joining_.reset();
   }
-  if (!envelope.last) return absl::OkStatus();
-  if (half_given_) {
-    half_complete_ = true;
-    return absl::OkStatus();
-  }
-  ready_bytes_ += half_.bytes;
-  ready_.push_back(std::move(half_));
-  half_ = FedTransaction();
   return absl::OkStatus();
+}
+
+// The last message of a transaction was taken.
+void SourceFeed::Complete() {
+  if (streaming_) {
+    stream_complete_ = true;
+    return;
+  }
+  if (dropping_) {
+    large_ = LargeTransaction{.stream_created = "",
+                              .epoch = 0,
+                              .after = half_.after,
+                              .position = half_.position,
+                              .first_sequence = half_first_,
+                              .last_sequence = half_.sequence,
+                              .bytes = half_bytes_};
+  } else {
+    ready_bytes_ += half_.bytes;
+    ready_.push_back(std::move(half_));
+    half_ = FedTransaction();
+  }
+  dropping_ = false;
+  half_messages_ = half_bytes_ = 0;
 }
 
 FedTransaction SourceFeed::Next() {
@@ -154,8 +191,7 @@ FedTransaction SourceFeed::Next() {
 
 std::vector<std::unique_ptr<ReceivedMessage>> SourceFeed::TakePiece(bool* complete,
                                                                     FedTransaction* head) {
-  *complete = half_complete_;
-  half_given_ = true;
+  *complete = stream_complete_;
   std::vector<std::unique_ptr<ReceivedMessage>> piece = std::move(half_.messages);
   half_.messages.clear();
   half_.bytes = 0;
@@ -165,11 +201,12 @@ std::vector<std::unique_ptr<ReceivedMessage>> SourceFeed::TakePiece(bool* comple
   head->origin = half_.origin;
   head->sequence = half_.sequence;
   head->stored_us = half_.stored_us;
-  if (half_complete_) {
-    half_ = FedTransaction();
-    half_complete_ = half_given_ = false;
-  }
   return piece;
+}
+
+SourceFeed::Incomplete SourceFeed::incomplete() const {
+  if (!order_.in_transaction()) return {};
+  return {half_.position, half_messages_, half_bytes_};
 }
 
 int64_t SourceFeed::waiting_since_us() const {

@@ -165,11 +165,16 @@ absl::Status Subscriber::Session() {
   JetStreamSource::Options options;
   options.messages = config_.fetch.messages;
   options.bytes = config_.fetch.bytes;
+  LargeLane lane;
+  Worker::Shared shared{config_, jetstream, fleet_, metrics_, lane};
+  ASSIGN_OR_RETURN(std::unique_ptr<JetStreamSource> large_reader,
+                   JetStreamSource::Create(*nats, jetstream, options));
+  Worker large(config_.workers, std::move(large_reader), shared);
+  shared.large = &large;
   for (int i = 0; i < config_.workers; ++i) {
     ASSIGN_OR_RETURN(std::unique_ptr<JetStreamSource> reader,
                      JetStreamSource::Create(*nats, jetstream, options));
-    workers.push_back(std::make_unique<Worker>(
-        i, std::move(reader), Worker::Shared{config_, jetstream, fleet_, metrics_}));
+    workers.push_back(std::make_unique<Worker>(i, std::move(reader), shared));
   }
   ASSIGN_OR_RETURN(
       std::unique_ptr<NatsSubscription> heartbeats,
@@ -184,6 +189,7 @@ absl::Status Subscriber::Session() {
         });
       }));
   ASSIGN_OR_RETURN(const std::unique_ptr<RefetchAsker> asker, RefetchAsker::Create(*nats));
+  large.Start();
   for (auto& worker : workers) worker->Start();
   LogInfo("session.started", "connected to NATS", {{"server_version", nats->server_version()}});
   nats_ready_ = true;
@@ -203,7 +209,9 @@ absl::Status Subscriber::Session() {
     rules_due = RulesAreDue();
   }
   coordinator.Finish();
+  large.AskToStop();
   for (auto& worker : workers) worker->AskToStop();
+  large.Stop();  // it gives its source back to one of the others
   for (auto& worker : workers) worker->Stop();
   heartbeats.reset();
   return absl::UnavailableError(rules_due ? "a table can be merged now: its rule comes first"
@@ -228,15 +236,18 @@ std::string Subscriber::StatusJson() const {
   const absl::Time now = Now();
   const char* separator = "";
   for (const SourceState& state : fleet_.Snapshot()) {
+    const std::string waits = FleetState::WaitsFor(state, now);
     json += absl::StrFormat(
         "%s{\"source\":%s,\"owned\":%s,\"state\":\"%s\",\"reason\":%s,\"epoch\":%d,\"position\":\"%"
         "s\",\"pending_messages\":%d,\"lag_seconds\":%.3f,"
         "\"last_commit_at\":%s,\"applied_at\":%s,\"last_seen_at\":%s,\"heartbeat\":%s}",
         separator, proto::JsonString(state.source), state.owned ? "true" : "false",
-        state.blocked ? "blocked"
-        : state.owned ? "applying"
-                      : "elsewhere",
-        proto::JsonString(state.reason), state.epoch, state.position.ToString(), state.pending,
+        state.blocked    ? "blocked"
+        : !waits.empty() ? "waiting"
+        : state.owned    ? "applying"
+                         : "elsewhere",
+        proto::JsonString(waits.empty() ? state.reason : waits), state.epoch,
+        state.position.ToString(), state.pending,
         absl::ToDoubleSeconds(FleetState::Lag(state, now)),
         state.last_commit_us == 0 ? "null" : "\"" + FormatRfc3339(state.last_commit_us) + "\"",
         TimeOrNull(state.applied_at), TimeOrNull(state.last_seen),

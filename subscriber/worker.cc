@@ -55,10 +55,12 @@ void Worker::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Worker::Claim(const std::string& source) {
+void Worker::Claim(const std::string& source, Carried carried) {
   {
     MutexLock lock(mutex_);
-    claims_.insert(source);
+    // What comes back from the large worker knows more than a claim of the coordinator.
+    const auto [found, inserted] = claims_.try_emplace(source, carried);
+    if (!inserted && carried.large.has_value()) found->second = std::move(carried);
   }
   wake_.notify_all();
 }
@@ -114,6 +116,11 @@ bool Worker::WaitForMore(std::chrono::steady_clock::time_point deadline) {
 }
 
 void Worker::Run() {
+  shared_.large == nullptr ? WorkLarge() : Work();
+  while (!sources_.empty()) GiveUp(std::string(sources_.begin()->first));
+}
+
+void Worker::Work() {
   while (!stopping()) {
     if (!EnsureConnection().ok()) {
       WaitForWork(std::max(connect_at_, absl::Now() + absl::Milliseconds(50)));
@@ -138,7 +145,6 @@ void Worker::Run() {
     }
     WaitForWork(deadline);
   }
-  while (!sources_.empty()) GiveUp(std::string(sources_.begin()->first));
 }
 
 // True when there is something to commit.
@@ -185,12 +191,9 @@ bool Worker::Gather() {
     if (owned.open && !owned.feed.trouble().ok() && pending_.progress.count(&owned) > 0) {
       return true;
     }
-    if (!owned.open || !owned.feed.Oversized()) continue;
-    if (!pending_.progress.empty()) return true;  // the next batch begins with it
-    turn_ = owned.source;
-    if (absl::Status status = StreamOversized(owned); !status.ok()) HandleFailure(status);
-    if (connection_ == nullptr) return true;
-    pending_.Clear();
+    if (!owned.open || !owned.feed.HasLarge()) continue;
+    if (pending_.progress.count(&owned) > 0) return true;  // what is before it comes first
+    KeepLarge(owned);
   }
   return IsFull();
 }
@@ -219,6 +222,18 @@ absl::Status Worker::AddTransaction(Owned& owned, FedTransaction transaction) {
     AddLetter(*std::move(transaction.quarantine));
     SourceProgress& progress = ProgressOf(owned);
     progress.sequence = std::max(progress.sequence, transaction.sequence);
+    return absl::OkStatus();
+  }
+  if (transaction.superseded) {
+    LogInfo("source.superseded",
+            "a transaction was begun and then sent anew; what there was of it is purged",
+            {{"source", owned.source},
+             {"position", transaction.position.ToString()},
+             {"last_sequence", transaction.sequence}});
+    owned.metrics.prefixes_dropped.Increment();
+    SourceProgress& progress = ProgressOf(owned);
+    progress.sequence = std::max(progress.sequence, transaction.sequence);
+    progress.purge_to = progress.sequence;
     return absl::OkStatus();
   }
   ChangeSet& set = pending_.set;

@@ -9,8 +9,13 @@
 // over. The position row fences a worker that lost its lock without noticing. Crash-only: any doubt
 // (connection broke, commit outcome unknown, fenced, a broken reading) drops what is in memory,
 // reads the position row and the stream again from there. Invariant:  what is committed of a source
-// is always a whole number of its transactions (S2), each once (S3). Thread:     Claim, Release,
-// AskToStop and Stop from any thread; everything else in the worker's own.
+// is always a whole number of its transactions (S2), each once (S3).
+//
+// A transaction that is larger than a batch is carried out by another worker, the large one, which
+// does nothing else (large_lane.h): the worker that finds it complete in the stream gives its
+// source away for as long as that takes. So neither a large transaction nor half of one holds up
+// others. Thread:     Claim, Release, TakeOver, AskToStop and Stop from any thread; everything else
+// in the worker's own.
 #ifndef PMOVES_SUBSCRIBER_WORKER_H_
 #define PMOVES_SUBSCRIBER_WORKER_H_
 
@@ -19,6 +24,7 @@
 #include <condition_variable>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -41,6 +47,7 @@
 #include "subscriber/io/jetstream_source.h"
 #include "subscriber/io/pg_catalog.h"
 #include "subscriber/io/pg_target.h"
+#include "subscriber/large_lane.h"
 #include "subscriber/metrics.h"
 #include "subscriber/source_feed.h"
 
@@ -54,6 +61,18 @@ class Worker {
     JetStream& jetstream;
     FleetState& fleet;
     SubscriberMetrics& metrics;
+    LargeLane& lane;
+    Worker* large = nullptr;  // the one for large transactions; none: this is it
+  };
+  // What is known of a source beside its row in the centre, when it goes from worker to worker.
+  struct Carried {
+    std::optional<LargeTransaction> large;  // is next
+    // Transactions that go to the dead letters whole (on_error: transaction), and why.
+    std::map<Lsn, absl::Status> set_aside;
+    // The commit of a large transaction was refused: its pieces are checked one by one.
+    bool check_deferred = false;
+    absl::Duration pause;  // before it is tried again
+    std::string waiting;   // why it was not applied, for people
   };
   Worker(int index, std::unique_ptr<JetStreamSource> reader, Shared shared);
   ~Worker();  // Stop()
@@ -63,7 +82,11 @@ class Worker {
   void AskToStop();
   void Stop();
   // Try to own this source / give it up. Carried out soon, in the worker's thread.
-  void Claim(const std::string& source);
+  void Claim(const std::string& source) { Claim(source, {}); }
+  void Claim(const std::string& source, Carried carried);
+  // Of the large worker: `home` has released a source, and gets it back. REQUIRES: it is the
+  // source's turn in the lane.
+  void TakeOver(const std::string& source, Carried carried, Worker* home);
   void Release(const std::string& source);
   int owned() const { return owned_count_.load(); }
 
@@ -88,11 +111,11 @@ class Worker {
     bool cannot_open = false;  // the last try failed, and is shown
     bool from_start = false;   // read the stream from its first message: the hint led to a gap
     absl::Time open_at = absl::InfinitePast();  // not before
-    // Transactions that go to the dead letters whole (on_error: transaction), and why.
-    std::map<Lsn, absl::Status> set_aside;
+    std::optional<LargeTransaction> large;  // is next; until that is applied the source is closed
+    std::map<Lsn, absl::Status> set_aside;  // see Carried
     OpenLetters letters;
-    // The commit of an oversized transaction was refused: its pieces are checked one by one.
-    bool check_deferred = false;
+    bool check_deferred = false;  // see Carried
+    std::string waiting;          // see Carried
     int64_t counted_duplicates = 0;
     uint64_t shown_sequence = 0;  // of the newest message that the fleet state knows of
   };
@@ -126,6 +149,7 @@ class Worker {
   };
 
   void Run();
+  void Work();
   // Waits until there is something to do or `deadline`; while sources are read, not longer than a
   // claim or a stop may wait.
   void WaitForWork(absl::Time deadline);
@@ -147,10 +171,12 @@ class Worker {
   // Waits for at most `limit` until the reader has more of some stream, and notes of which. Renews
   // the reader's requests, too.
   void AwaitMessages(absl::Duration limit);
-  absl::Status TryClaim(const std::string& source);
+  absl::Status TryClaim(const std::string& source, Carried carried);
   void GiveUp(const std::string& source);
   void OpenSources();
   absl::Status OpenSource(Owned& owned);
+  // Where the source stands in the centre.
+  absl::Status ReadPosition(Owned& owned);
   absl::Status ReadClock(Owned& owned, Hlc commit, int64_t last_commit_us);
   void PumpSource(Owned& owned);
   void Block(Owned& owned, const absl::Status& why, const std::string& table);
@@ -187,8 +213,26 @@ class Worker {
   void AfterCommit(absl::Time begun);
   void CountClock(Owned& owned);
   void HandleFailure(const absl::Status& status);
-  absl::Status StreamOversized(Owned& owned);
+
+  // worker_large.cc: transactions that are larger than a batch
+  // In the worker that found one: it is next, and everything before it is committed.
+  void KeepLarge(Owned& owned);
+  void HandOver(const std::vector<std::string>& sources);
+  // In the large worker.
+  struct LargeJob {
+    std::string source;
+    Carried carried;
+    Worker* home;
+  };
+  void WorkLarge();
+  void CarryOut(LargeJob* job);
+  absl::Status OpenLarge(LargeJob* job);
+  absl::Status StreamLarge(Owned& owned);
   absl::Status StreamPieces(Owned& owned);
+  absl::Status ApplyPieceOf(Owned& owned, const FedTransaction& head,
+                            std::vector<std::unique_ptr<ReceivedMessage>> piece);
+  absl::Status AwaitPiece(Owned& owned);
+  void FailLarge(const absl::Status& status, absl::Duration took, LargeJob* job);
 
   // worker_letters.cc: changes of rows that have open dead letters
   bool MeetsLetter(size_t begin, size_t end) const;
@@ -208,8 +252,9 @@ class Worker {
 
   Mutex mutex_;
   std::condition_variable_any wake_;
-  std::set<std::string> claims_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Carried> claims_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> releases_ ABSL_GUARDED_BY(mutex_);
+  std::optional<LargeJob> job_ ABSL_GUARDED_BY(mutex_);
 
   const std::unique_ptr<JetStreamSource> reader_;
   std::unique_ptr<PgConnection> connection_;

@@ -7,36 +7,11 @@
 #include "common/base/reaction.h"
 #include "common/base/status.h"
 #include "common/io/log.h"
+#include "subscriber/batch_outcome.h"
 #include "subscriber/core/bisect.h"
 #include "subscriber/worker.h"
 
 namespace pmoves {
-namespace {
-
-// A half-received oversized transaction holds a central transaction open: not longer than this
-// without a new message.
-constexpr absl::Duration kPieceWait = absl::Seconds(10);
-
-// Signals between SetAside and HandleFailure that the batch must be made anew: the policy of the
-// table was carried out.
-constexpr const char kRebuildPayload[] = "pmoves/rebuild";
-
-absl::Status Rebuild() {
-  absl::Status status = absl::AbortedError("the batch is made anew");
-  status.SetPayload(kRebuildPayload, absl::Cord("1"));
-  return status;
-}
-
-bool IsRebuild(const absl::Status& status) {
-  return status.GetPayload(kRebuildPayload).has_value();
-}
-
-// A deferred constraint refuses something: which change that is shows when it is checked earlier.
-bool RefusedAtCommit(const absl::Status& status) {
-  return !status.ok() && ReactionTo(status).reaction == Reaction::kSplit;
-}
-
-}  // namespace
 
 absl::Status Worker::CommitBatch() {
   const absl::Time begun = absl::Now();
@@ -47,7 +22,7 @@ absl::Status Worker::CommitBatch() {
     if (reaction == Reaction::kReconnect || reaction == Reaction::kStop || !connection_->IsOpen())
       return status;
     target_->Rollback();
-    if (MessageOf(status).rfind("fenced", 0) == 0) return status;
+    if (IsFenced(status)) return status;
     if (reaction == Reaction::kRetry) {
       shared_.metrics.batch_retries.Increment();
       LogLimited(LogLevel::kWarn, "batch.retry", LoggableMessage(status),
@@ -236,6 +211,11 @@ void Worker::AfterCommit(absl::Time begun) {
       state.hlc = std::max(state.hlc, moved.hlc);
       state.stream_created = moved.stream_created;
       state.sequence = std::max(state.sequence, moved.sequence);
+      if (moved.purge_to > 0) {
+        state.useless_in = moved.stream_created;
+        state.useless = moved.purge_to;
+      }
+      state.waiting.clear();
       state.last_commit_us = std::max(state.last_commit_us, moved.commit_us);
       state.applied_at = now;
       state.waiting_since_us = source->feed.waiting_since_us();
@@ -259,16 +239,12 @@ void Worker::HandleFailure(const absl::Status& status) {
   if (!connection_->IsOpen() || (reaction == Reaction::kReconnect && !IsRebuild(status)))
     return DropConnection(status);
   target_->Rollback();
-  const bool fenced = MessageOf(status).rfind("fenced", 0) == 0;
+  const bool fenced = IsFenced(status);
   if (!IsRebuild(status)) {
     LogLimited(LogLevel::kError, fenced ? "batch.fenced" : "batch.failed", LoggableMessage(status),
                {{"worker", index_}, {"sqlstate", SqlStateOf(status)}});
   }
-  // An unfinished large transaction is applied from its start at each attempt: not too often.
-  const absl::Duration pause = IsRebuild(status) ? absl::ZeroDuration()
-                               : status.code() == absl::StatusCode::kDeadlineExceeded
-                                   ? absl::Seconds(30)
-                                   : absl::Seconds(1);
+  const absl::Duration pause = IsRebuild(status) ? absl::ZeroDuration() : absl::Seconds(1);
   std::vector<std::string> touched;
   for (auto& [owned, progress] : pending_.progress) touched.push_back(owned->source);
   pending_.Clear();
@@ -281,70 +257,6 @@ void Worker::HandleFailure(const absl::Status& status) {
       ResetSource(*found->second, pause);
     }
   }
-}
-
-// One source transaction that is larger than a batch: its pieces go into one open central
-// transaction (S2), as they come.
-absl::Status Worker::StreamOversized(Owned& owned) {
-  const absl::Time begun = absl::Now();
-  pending_.Clear();
-  (void)owned.feed.TakeRestarted();
-  RETURN_IF_ERROR(target_->Begin());
-  if (owned.check_deferred) target_->CheckDeferred();
-  absl::Status status = StreamPieces(owned);
-  if (status.ok()) status = AdvanceSources();
-  if (status.ok()) {
-    status = target_->Commit();
-    owned.check_deferred = RefusedAtCommit(status);
-  }
-  if (status.ok()) {
-    AfterCommit(begun);
-    return status;
-  }
-  pending_.progress.try_emplace(&owned);  // so that HandleFailure resets this source
-  return status;
-}
-
-absl::Status Worker::StreamPieces(Owned& owned) {
-  bool complete = false;
-  FedTransaction head;
-  while (!complete) {
-    auto piece = owned.feed.TakePiece(&complete, &head);
-    ChangeSet& set = pending_.set;
-    for (auto& message : piece) RETURN_IF_ERROR(AddMessage(owned, head, std::move(message)));
-    ProgressOf(owned).changes += static_cast<int64_t>(set.changes.size());
-    // Dead letters are written piece by piece: they must not pile up in memory.
-    RETURN_IF_ERROR(StoreLetters(pending_.letters));
-    pending_.letters.clear();
-    pending_.letter_bytes = 0;
-    if (MeetsLetter(0, set.changes.size())) {
-      RETURN_IF_ERROR(ApplySeparating(0, set.changes.size()));
-    } else if (absl::Status status = target_->ApplyInSavepoint(&set, 0, set.changes.size());
-               !status.ok()) {
-      if (!SplitsOn(status)) return status;
-      shared_.metrics.batch_splits.Increment();
-      RETURN_IF_ERROR(ApplySeparating(0, set.changes.size()));
-    }
-    set.Clear();
-    absl::Time deadline = absl::Now() + kPieceWait;
-    while (!complete && !owned.feed.Oversized()) {
-      if (stopping()) return absl::CancelledError("stopping");
-      if (!owned.ready) {
-        if (absl::Now() > deadline)
-          return absl::DeadlineExceededError("the rest of a large transaction did not arrive");
-        AwaitMessages(kRequestWait);
-        continue;
-      }
-      PumpSource(owned);
-      if (!owned.open) return absl::AbortedError("the reading broke inside a large transaction");
-      if (owned.feed.TakeRestarted())
-        return absl::AbortedError("the source sends a large transaction anew");
-      if (owned.feed.HalfComplete()) break;
-      deadline = absl::Now() + kPieceWait;
-    }
-  }
-  Advance(owned, head);
-  return absl::OkStatus();
 }
 
 }  // namespace pmoves

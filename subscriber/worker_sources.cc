@@ -18,6 +18,7 @@
 namespace pmoves {
 namespace {
 
+constexpr int kPumpsPerTurn = 16;
 constexpr absl::Duration kBlockedPause = absl::Seconds(5);
 
 constexpr const char kUndefinedTable[] = "42P01";
@@ -78,7 +79,7 @@ void Worker::DropConnection(const absl::Status& why) {
 }
 
 void Worker::CarryOutRequests() {
-  std::set<std::string> claims;
+  std::map<std::string, Carried> claims;
   std::set<std::string> releases;
   {
     MutexLock lock(mutex_);
@@ -86,9 +87,9 @@ void Worker::CarryOutRequests() {
     releases.swap(releases_);
   }
   for (const std::string& source : releases) GiveUp(source);
-  for (const std::string& source : claims) {
+  for (auto& [source, carried] : claims) {
     if (sources_.count(source) > 0) continue;
-    if (absl::Status status = TryClaim(source); !status.ok()) {
+    if (absl::Status status = TryClaim(source, std::move(carried)); !status.ok()) {
       if (ReactionTo(status).reaction == Reaction::kReconnect) return DropConnection(status);
       LogLimited(LogLevel::kError, "source.claim_failed", MessageOf(status), {{"source", source}});
     }
@@ -103,7 +104,7 @@ void Worker::AwaitMessages(absl::Duration limit) {
   }
 }
 
-absl::Status Worker::TryClaim(const std::string& source) {
+absl::Status Worker::TryClaim(const std::string& source, Carried carried) {
   ASSIGN_OR_RETURN(PgRows locked, connection_->Execute("SELECT pg_try_advisory_lock" + Hashed("$1"),
                                                        {PgParam(source)}));
   if (!locked.Bool(0, 0)) return absl::OkStatus();  // somebody else applies it
@@ -131,11 +132,17 @@ absl::Status Worker::TryClaim(const std::string& source) {
                                        shared_.metrics.Of(source));
   owned->letters = *std::move(letters);
   owned->stream = proto::StreamName(source);
+  owned->large = std::move(carried.large);
+  owned->set_aside = std::move(carried.set_aside);
+  owned->check_deferred = carried.check_deferred;
+  owned->waiting = std::move(carried.waiting);
+  owned->open_at = absl::Now() + carried.pause;
   sources_[source] = std::move(owned);
   owned_count_ = static_cast<int>(sources_.size());
-  shared_.fleet.Update(source, [this](SourceState& state) {
+  shared_.fleet.Update(source, [&, waiting = sources_[source]->waiting](SourceState& state) {
     state.owned = true;
     state.worker = index_;
+    state.waiting = waiting;
   });
   LogInfo("source.owned", "this process applies the source",
           {{"source", source}, {"worker", index_}});
@@ -146,6 +153,7 @@ void Worker::GiveUp(const std::string& source) {
   auto found = sources_.find(source);
   if (found == sources_.end()) return;
   reader_->Close(found->second->stream);
+  if (found->second->large.has_value() && shared_.large != nullptr) shared_.lane.Leave(source);
   if (connection_ != nullptr && connection_->IsOpen()) {
     (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});
   }
@@ -157,6 +165,7 @@ void Worker::GiveUp(const std::string& source) {
     state.waiting_since_us = 0;
     state.stream_created.clear();
     state.sequence = 0;
+    state.incomplete = {};
   });
   LogInfo("source.released", "this process applies the source no more",
           {{"source", source}, {"worker", index_}});
@@ -164,9 +173,14 @@ void Worker::GiveUp(const std::string& source) {
 
 void Worker::OpenSources() {
   const absl::Time now = absl::Now();
+  std::vector<std::string> large;
   for (auto& [name, owned] : sources_) {
     if (stopping()) return;
     if (owned->open || now < owned->open_at) continue;
+    if (owned->large.has_value()) {
+      large.push_back(name);
+      continue;
+    }
     const absl::Status status = OpenSource(*owned);
     if (status.ok()) continue;
     if (!connection_->IsOpen()) return DropConnection(status);
@@ -179,6 +193,7 @@ void Worker::OpenSources() {
       state.blocked_table.clear();
     });
   }
+  HandOver(large);
 }
 
 absl::Status Worker::ReadClock(Owned& owned, Hlc commit, int64_t last_commit_us) {
@@ -197,9 +212,7 @@ absl::Status Worker::ReadClock(Owned& owned, Hlc commit, int64_t last_commit_us)
   return absl::OkStatus();
 }
 
-// The truth is (epoch, position) of the centre; the stream's sequence is only a hint where to
-// begin.
-absl::Status Worker::OpenSource(Owned& owned) {
+absl::Status Worker::ReadPosition(Owned& owned) {
   ASSIGN_OR_RETURN(
       PgRows rows,
       connection_->Execute("SELECT epoch, position, hlc, stream_created, stream_sequence, "
@@ -216,6 +229,19 @@ absl::Status Worker::OpenSource(Owned& owned) {
   const Hlc hlc{rows.Int(0, 2)};
   const int64_t last_commit_us = rows.Int(0, 5);
   RETURN_IF_ERROR(ReadClock(owned, hlc, last_commit_us));
+  shared_.fleet.Update(owned.source, [&](SourceState& state) {
+    state.epoch = owned.epoch;
+    state.position = owned.position;
+    state.hlc = std::max(state.hlc, hlc);
+    state.last_commit_us = std::max(state.last_commit_us, last_commit_us);
+  });
+  return absl::OkStatus();
+}
+
+// The truth is (epoch, position) of the centre; the stream's sequence is only a hint where to
+// begin.
+absl::Status Worker::OpenSource(Owned& owned) {
+  RETURN_IF_ERROR(ReadPosition(owned));
   ASSIGN_OR_RETURN(StreamInfo info, shared_.jetstream.GetStream(owned.stream));
   RETURN_IF_ERROR(StreamFaults(owned.stream, info.settings, StreamUse::kChanges, 0));
   uint64_t start =
@@ -239,11 +265,7 @@ absl::Status Worker::OpenSource(Owned& owned) {
       state.reason.clear();
     }
     state.stream_created = owned.stream_created;
-    state.epoch = owned.epoch;
-    state.position = owned.position;
-    state.hlc = std::max(state.hlc, hlc);
     state.sequence = owned.sequence;
-    state.last_commit_us = std::max(state.last_commit_us, last_commit_us);
     state.pending = info.last_sequence >= start ? info.last_sequence - start + 1 : 0;
   });
   LogInfo("source.reading", "reading the stream",
@@ -257,9 +279,11 @@ absl::Status Worker::OpenSource(Owned& owned) {
 
 void Worker::PumpSource(Owned& owned) {
   const size_t room = static_cast<size_t>(shared_.config.batch.max_bytes);
-  // What lies behind a complete large transaction stays with the reader until that is taken, and
-  // the reader does not call again for what it has.
-  while (owned.open && owned.ready && owned.feed.bytes() < room && !owned.feed.HalfComplete()) {
+  // What is passed over or only counted fills nothing: not too much of it at one turn, or the other
+  // sources would wait.
+  for (int turn = 0; turn < kPumpsPerTurn && owned.open && owned.ready &&
+                     owned.feed.bytes() < room && !owned.feed.Full();
+       ++turn) {
     const uint64_t before = owned.feed.last_sequence();
     const absl::Status status = owned.feed.Pump(*reader_, owned.stream, 256, room);
     if (status.code() == absl::StatusCode::kDataLoss) {
@@ -305,7 +329,12 @@ void Worker::ShowWaiting(Owned& owned) {
   shared_.fleet.Update(owned.source, [&](SourceState& state) {
     state.pending = owned.feed.pending();
     state.waiting_since_us = owned.feed.waiting_since_us();
-    state.last_seen = absl::Now();
+    state.last_seen = state.last_message = absl::Now();
+    const SourceFeed::Incomplete half = owned.feed.incomplete();
+    if (half.position != state.incomplete.position) state.incomplete.since = state.last_seen;
+    state.incomplete.position = half.position;
+    state.incomplete.messages = half.messages;
+    state.incomplete.bytes = half.bytes;
     state.sequence = std::max(state.sequence, owned.feed.passed_sequence());
   });
 }

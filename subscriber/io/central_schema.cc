@@ -256,7 +256,7 @@ SELECT service_name, table_name, last_sync_at, last_seen_at, last_sync_status, p
   CASE
     WHEN last_sync_status = 'blocked' OR failed_records > 100 THEN 'failing'
     WHEN COALESCE(last_seen_at, last_sync_at) IS NULL OR COALESCE(last_seen_at, last_sync_at) < now() - interval '5 minutes' THEN 'stale'
-    WHEN pending_records > 1000 THEN 'lagging'
+    WHEN pending_records > 1000 OR last_sync_status = 'waiting' THEN 'lagging'
     ELSE 'healthy'
   END AS health_status
 FROM pmoves_sync.sync_status

@@ -59,6 +59,7 @@ struct SourceProgress {
   std::string stream_created;
   uint64_t sequence =
       0;  // stream sequence of the last message taken: a hint where to start reading
+  uint64_t purge_to = 0;  // up to here nothing is of use to anybody, not even for a look back
   std::string origin;
   int64_t commit_us = 0;  // commit time of the newest transaction; 0: none
   int64_t transactions = 0;

@@ -31,7 +31,8 @@ std::string BelowHorizon(const std::string& relations, const std::string& lowest
 // stream_sequence, origin, committed, transactions, changes.
 constexpr const char kMove[] =
     "UPDATE pmoves_sync.source_position p SET epoch = %s, position = %s, hlc = GREATEST(p.hlc, "
-    "%s), stream_created = %s, stream_sequence = %s, origin = %s, last_commit_at = COALESCE(%s, "
+    "%s), stream_created = %s, stream_sequence = %s, origin = COALESCE(NULLIF(%s, ''), p.origin), "
+    "last_commit_at = COALESCE(%s, "
     "p.last_commit_at), applied_at = clock_timestamp(), transactions = p.transactions + %s, "
     "changes = p.changes + %s";
 

@@ -50,6 +50,7 @@ constexpr const char kOpenLetters[] =
 absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
   std::vector<Shown> rows;
   for (const SourceState& source : sources) {
+    const std::string waits = FleetState::WaitsFor(source, absl::Now());
     for (const TableConfig& table : tables_) {
       const std::string name = DisplayTable(table.SourceSchema(), table.SourceTable());
       auto activity = source.tables.find(name);
@@ -57,10 +58,12 @@ absl::Status StatusWriter::Write(const std::vector<SourceState>& sources) {
       const bool blocked =
           source.blocked && (source.blocked_table.empty() || source.blocked_table == name);
       const char* status = blocked                                      ? "blocked"
+                           : !waits.empty()                             ? "waiting"
                            : (active && activity->second.set_aside > 0) ? "set_aside"
                                                                         : "ok";
       rows.push_back({source.source, name, active ? source.applied_at : absl::InfinitePast(),
-                      status, source.pending, source.reason, source.last_seen});
+                      status, source.pending, waits.empty() ? source.reason : waits,
+                      source.last_seen});
     }
   }
   if (rows.empty()) return absl::OkStatus();

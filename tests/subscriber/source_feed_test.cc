@@ -60,6 +60,7 @@ TEST_F(SourceFeedTest, AHalfTransactionIsDroppedWhenItIsSentAnew) {
   ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, "old")), IsOk());
   ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, "new")), IsOk());
   ASSERT_THAT(feed_.Accept(Message(100, 120, 1, true, "end")), IsOk());
+  EXPECT_TRUE(feed_.Next().superseded);
   const FedTransaction transaction = feed_.Next();
   ASSERT_EQ(transaction.messages.size(), 2u);
   EXPECT_EQ(transaction.messages[0]->body, "new");
@@ -139,34 +140,89 @@ TEST_F(SourceFeedTest, WhatWasAppliedBeforeIsPassedUntilTheFirstThatWasNot) {
   EXPECT_EQ(feed_.passed_sequence(), 2u);
 }
 
-TEST_F(SourceFeedTest, AnOversizedTransactionIsHandedOutInPiecesAndWhatFollowsWaits) {
+TEST_F(SourceFeedTest, OfALargeTransactionOnlyThePlaceIsKeptAndWhatFollowsIsLeftOut) {
   ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, std::string(600, 'a'))), IsOk());
-  EXPECT_FALSE(feed_.Oversized());
+  EXPECT_EQ(feed_.bytes(), 600u);
   ASSERT_THAT(feed_.Accept(Message(100, 120, 1, false, std::string(600, 'b'))), IsOk());
-  ASSERT_TRUE(feed_.Oversized());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 2, false, std::string(600, 'c'))), IsOk());
+  EXPECT_EQ(feed_.bytes(), 0u);
+  EXPECT_FALSE(feed_.HasLarge());
+  EXPECT_EQ(feed_.incomplete().messages, 3u);
+  EXPECT_EQ(feed_.incomplete().bytes, 1800u);
+  EXPECT_EQ(feed_.waiting_since_us(), 10);
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 3, true, "d")), IsOk());
+  ASSERT_TRUE(feed_.HasLarge());
+  EXPECT_TRUE(feed_.Full());
+  EXPECT_EQ(feed_.large().position, Lsn{120});
+  EXPECT_EQ(feed_.large().first_sequence, 1u);
+  EXPECT_EQ(feed_.large().last_sequence, 4u);
+  EXPECT_EQ(feed_.large().bytes, 1801u);
+  ASSERT_THAT(feed_.Accept(Message(120, 140, 0, true, "next")), IsOk());
+  EXPECT_FALSE(feed_.HasNext());
+}
+
+TEST_F(SourceFeedTest, PartsOfARowThatIsLargerThanABatchAreNotKept) {
+  for (uint32_t part = 0; part < 5; ++part) {
+    ASSERT_THAT(feed_.Accept(Part(part, 6, part, false, std::string(600, 'a'))), IsOk());
+    EXPECT_LE(feed_.bytes(), 600u);
+  }
+  ASSERT_THAT(feed_.Accept(Part(5, 6, 5, true, "b")), IsOk());
+  ASSERT_TRUE(feed_.HasLarge());
+  EXPECT_EQ(feed_.large().bytes, 3001u);
+}
+
+TEST_F(SourceFeedTest, ALargeTransactionSentAnewBeginsAtItsNewChunk0) {
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, std::string(2000, 'a'))), IsOk());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 1, false, std::string(2000, 'a'))), IsOk());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, std::string(2000, 'b'))), IsOk());
+  ASSERT_TRUE(feed_.HasNext());
+  const FedTransaction dead = feed_.Next();
+  EXPECT_TRUE(dead.superseded);
+  EXPECT_EQ(dead.sequence, 2u);
+  EXPECT_EQ(feed_.incomplete().messages, 1u);
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 1, true, std::string(2000, 'b'))), IsOk());
+  ASSERT_TRUE(feed_.HasLarge());
+  EXPECT_EQ(feed_.large().first_sequence, 3u);
+  EXPECT_EQ(feed_.large().last_sequence, 4u);
+}
+
+TEST_F(SourceFeedTest, AHalfOfAnOlderEpochIsSuperseded) {
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false)), IsOk());
+  FetchedMessage fresh = Message(0, 90, 0, true, "fresh");
+  fresh.envelope->epoch = 2;
+  ASSERT_THAT(feed_.Accept(std::move(fresh)), IsOk());
+  EXPECT_TRUE(feed_.Next().superseded);
+  EXPECT_EQ(feed_.Next().messages.at(0)->body, "fresh");
+}
+
+TEST_F(SourceFeedTest, WhatIsSetAsideInsideHalfATransactionDoesNotMoveTheHint) {
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false)), IsOk());
+  FetchedMessage garbage = Message(100, 120, 0, true, "garbage");
+  garbage.envelope = absl::InvalidArgumentError("no header Sync-Protocol");
+  ASSERT_THAT(feed_.Accept(std::move(garbage)), IsOk());
+  const FedTransaction item = feed_.Next();
+  ASSERT_TRUE(item.quarantine.has_value());
+  EXPECT_EQ(item.sequence, 0u);
+}
+
+TEST_F(SourceFeedTest, AStreamedTransactionIsHandedOutInPieces) {
+  feed_.Stream();
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, std::string(600, 'a'))), IsOk());
+  EXPECT_FALSE(feed_.HasPiece());
+  ASSERT_THAT(feed_.Accept(Message(100, 120, 1, false, std::string(600, 'b'))), IsOk());
+  ASSERT_TRUE(feed_.HasPiece());
   bool complete = true;
   FedTransaction head;
   EXPECT_EQ(feed_.TakePiece(&complete, &head).size(), 2u);
   EXPECT_FALSE(complete);
   ASSERT_THAT(feed_.Accept(Message(100, 120, 2, true, "c")), IsOk());
-  EXPECT_TRUE(feed_.HalfComplete());
-  ASSERT_THAT(feed_.Accept(Message(120, 140, 0, true, "next")), IsOk());
-  EXPECT_FALSE(feed_.HasNext());
+  ASSERT_TRUE(feed_.HasPiece());
+  EXPECT_TRUE(feed_.Full());
   EXPECT_EQ(feed_.TakePiece(&complete, &head).size(), 1u);
   EXPECT_TRUE(complete);
   EXPECT_EQ(head.position, Lsn{120});
   EXPECT_EQ(head.sequence, 3u);
-}
-
-TEST_F(SourceFeedTest, AnOversizedTransactionSentAnewMustBeUndone) {
-  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, std::string(2000, 'a'))), IsOk());
-  bool complete = false;
-  FedTransaction head;
-  (void)feed_.TakePiece(&complete, &head);
-  EXPECT_FALSE(feed_.TakeRestarted());
-  ASSERT_THAT(feed_.Accept(Message(100, 120, 0, false, "again")), IsOk());
-  EXPECT_TRUE(feed_.TakeRestarted());
-  EXPECT_FALSE(feed_.TakeRestarted());
+  EXPECT_EQ(head.after, Lsn{100});
 }
 
 }  // namespace
