@@ -14,6 +14,7 @@
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/conflict_log.h"
 #include "subscriber/io/pg_target.h"
+#include "subscriber/io/process_book.h"
 
 namespace pmoves {
 namespace {
@@ -61,10 +62,7 @@ bool Coordinator::EnsureConnection(absl::Time now) {
   absl::Status status = made.status();
   if (status.ok()) {
     connection_ = *std::move(made);
-    status = connection_
-                 ->Execute(absl::StrFormat("SELECT pg_advisory_lock_shared(%d, %d)",
-                                           kInstanceLockClass, getpid()))
-                 .status();
+    status = ProcessBook(*connection_).Enter(config_.sources);
   }
   if (status.ok()) status = SetReplicationRole(*connection_, config_);
   if (!status.ok()) {
@@ -153,35 +151,27 @@ void Coordinator::Discover() {
 }
 
 absl::Status Coordinator::ShareSources(const std::set<std::string>& known) {
-  ASSIGN_OR_RETURN(
-      const PgRows rows,
-      connection_->Execute(absl::StrFormat(
-          "SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND "
-          "database = (SELECT oid "
-          "FROM pg_database WHERE datname = current_database()) AND classid::bigint = %d",
-          kInstanceLockClass)));
-  const int64_t processes = std::max<int64_t>(rows.Int(0, 0), 1);
-  const size_t fair =
-      (known.size() + static_cast<size_t>(processes) - 1) / static_cast<size_t>(processes);
+  ProcessBook book(*connection_);
+  FairShare::View view;
+  view.known = known;
+  ASSIGN_OR_RETURN(view.processes, book.Live());
+  ASSIGN_OR_RETURN(view.free, book.FreeOf(known));
   std::map<std::string, int> owned;
   for (const SourceState& state : fleet_.Snapshot()) {
-    if (state.owned) owned[state.source] = state.worker;
+    if (!state.owned) continue;
+    owned[state.source] = state.worker;
+    view.owned.insert(state.source);
   }
-  size_t count = owned.size();
-  for (const auto& [source, worker] : owned) {
-    if (count <= fair || worker < 0) break;
-    if (static_cast<size_t>(worker) >= workers_.size())
-      continue;  // the large one: for a while only
-    workers_[static_cast<size_t>(worker)]->Release(source);
-    --count;
+  const FairShare::Plan plan = share_.Turn(view);
+  for (const std::string& source : plan.release) {
+    const int worker = owned.at(source);
+    // One more than there are is the large one's: for a while only.
+    if (worker >= 0 && static_cast<size_t>(worker) < workers_.size())
+      workers_[static_cast<size_t>(worker)]->Release(source);
   }
   std::vector<int> load;
   for (const auto& worker : workers_) load.push_back(worker->owned());
-  for (const std::string& source : known) {
-    if (count >= fair) break;
-    if (owned.count(source) > 0) continue;
-    // Asked for also when another process owns it: then the lock says no. All free ones are asked
-    // for, at most `fair` will be kept.
+  for (const std::string& source : plan.claim) {
     const auto least = std::min_element(load.begin(), load.end());
     workers_[static_cast<size_t>(least - load.begin())]->Claim(source);
     ++*least;

@@ -1,10 +1,11 @@
 // Coordinator: the part of a session that is not applying: which sources there are, who owns them,
 // what is reported.
 //
-// In the flow:  stream list -> Coordinator -> Worker::Claim;  FleetState -> StatusWriter -> applied
-// positions -> publishers Sharing: every process holds a shared advisory lock (kInstanceLockClass,
-// its own number), so the number of live processes is known at once when one dies. Each owns at
-// most its fair share, ceil(sources / processes), and gives the rest back.
+// In the flow:  stream list -> Coordinator (FairShare) -> Worker::Claim;  FleetState ->
+// StatusWriter
+// -> applied positions -> publishers
+// Sharing: every process stands in the ProcessBook with the sources that it may own, so the live
+// ones are known at once when one dies. Each owns at most its fair share and gives the rest back.
 // Invariant:  a position is reported, and messages are purged, only after it is on disk in the
 // centre (see StatusWriter). Thread:     main, for the length of a session.
 #ifndef PMOVES_SUBSCRIBER_COORDINATOR_H_
@@ -23,6 +24,7 @@
 #include "common/io/nats_client.h"
 #include "common/io/pg_connection.h"
 #include "subscriber/config.h"
+#include "subscriber/core/fair_share.h"
 #include "subscriber/fleet_state.h"
 #include "subscriber/io/central_writes.h"
 #include "subscriber/io/collector.h"
@@ -97,6 +99,7 @@ class Coordinator {
     std::string stream_created;
     uint64_t below = 0;
   };
+  FairShare share_;
   std::map<std::string, Durable> durable_;  // by source
   std::map<std::string, Purged> purged_;
 };

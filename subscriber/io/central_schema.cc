@@ -28,6 +28,13 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.source_position (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE pmoves_sync.source_position IS 'The truth about each source: up to (epoch, position) everything is applied. Written in the same transaction as the rows.';
 
+CREATE TABLE IF NOT EXISTS pmoves_sync.subscriber (
+  backend_pid integer PRIMARY KEY,
+  sources text[],
+  started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE pmoves_sync.subscriber IS 'Subscriber processes by the backend of their coordinator, with the sources that each may own (NULL: every one). Alive are those whose backend holds an advisory lock; other rows are left over.';
+
 CREATE TABLE IF NOT EXISTS pmoves_sync.source_clock (
   source text COLLATE "C" NOT NULL,
   relation text COLLATE "C" NOT NULL,

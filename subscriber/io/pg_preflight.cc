@@ -238,6 +238,7 @@ std::vector<CheckLine> CheckCentre(PgConnection& connection, const SubscriberCon
       "SELECT to_regclass('pmoves_sync.source_position') IS NOT NULL AND "
       "to_regclass('pmoves_sync.dead_letter') IS NOT NULL AND "
       "to_regclass('pmoves_sync.source_clock') IS NOT NULL AND "
+      "to_regclass('pmoves_sync.subscriber') IS NOT NULL AND "
       "to_regclass('pmoves_sync.collection') IS NOT NULL AND "
       "to_regclass('pmoves_sync.recompute_queue') IS NOT NULL AND "
       "to_regclass('pmoves_sync.table_rule') IS NOT NULL AND "

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness import wait_until
+from harness import ForgedStream, wait_until
 from workload import duplicates_in_audit
 
 # Both edges write the same central tables with keys of their own.
@@ -87,3 +87,39 @@ def test_each_source_has_one_owner_at_a_time_while_subscribers_come_and_go(new_f
         wait_until(lambda: len(owners(fleet)) == 2, 15, "the survivor owns both sources", fleet.diagnose)
         victim.start()
     check_end(fleet)
+
+
+def wait_settled(fleet, wanted):
+    """Until these sources have owners and keep them for several turns of sharing (one a second)."""
+    looks = []
+
+    def settled():
+        looks.append(set(owners(fleet)) == wanted)
+        return len(looks) > 40 and all(looks[-40:])
+
+    wait_until(settled, 40, f"{sorted(wanted)} have owners and keep them", fleet.diagnose, interval=0.1)
+
+
+def test_subscribers_with_different_lists_of_sources_leave_none_unowned(new_fleet):
+    """Each divided its own sources by all processes, so half of them had no owner."""
+    fleet = new_fleet()
+    fleet.create(fleet.centre.db, SCHEMA)
+    names = [f"edge-{number}" for number in range(1, 9)]
+    lists = (names[:3], names[3:6], names[4:])   # 5 and 6 are on two lists, 7 and 8 on one
+    for sources in lists:
+        fleet.centre.add_subscriber(["item"], {"sources": sources})
+    fleet.init()
+    with fleet.nats.client() as client:
+        for number, name in enumerate(names):
+            ForgedStream(client, name, "item").insert([number], lambda key: {"id": key, "rev": key, "body": "x"})
+    for subscriber in fleet.centre.subscribers:
+        subscriber.start()
+    wait_settled(fleet, set(names))
+    for name, subscriber in owners(fleet).items():
+        assert name in subscriber.config["sources"]
+    wait_until(lambda: fleet.centre.db.value("SELECT count(*) FROM item") == len(names), 30, "all is applied", fleet.diagnose)
+
+    fleet.centre.subscribers[2].kill9()   # what others may own goes over to them
+    wait_until(lambda: set(owners(fleet)) == set(names[:6]), 15, "the other takes over what it may", fleet.diagnose)
+    fleet.centre.subscribers[2].start()
+    wait_settled(fleet, set(names))
