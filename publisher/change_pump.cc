@@ -33,7 +33,8 @@ bool KnowsColumns(const WalChange& change, const Relation& relation) {
 
 absl::Status ChangePump::Take(std::string_view payload) {
   ASSIGN_OR_RETURN(const WalChange* change, decoder_.Decode(payload));
-  if (change->action == WalAction::kBegin) xid_ = change->xid;
+  if (change->action == WalAction::kBegin) place_ = {place_.passed, change->position, change->xid};
+  if (change->action == WalAction::kCommit) place_ = {change->position, Lsn{}, change->xid};
   if (!held_.empty()) return Hold(payload, *change);
   if (publishing_ && HasNewRow(change->action)) {
     const Relation* relation = nullptr;
@@ -51,7 +52,7 @@ absl::Status ChangePump::Hold(std::string_view payload, const WalChange& change)
     const Relation* relation = nullptr;
     RETURN_IF_ERROR(FindRelation(change, &relation));
     if (relation != nullptr && HasSuspiciousNull(change, *relation)) {
-      nonfinite_.Want(change, *relation, xid_);
+      nonfinite_.Want(change, *relation, place_.xid);
     }
   }
   held_.emplace_back(payload);

@@ -21,6 +21,7 @@
 #include "common/base/lsn.h"
 #include "publisher/core/message_plan.h"
 #include "publisher/core/relation.h"
+#include "publisher/core/stuck_place.h"
 #include "publisher/core/transaction_order.h"
 #include "publisher/core/wal2json_decoder.h"
 #include "publisher/io/nonfinite_reader.h"
@@ -49,6 +50,8 @@ class ChangePump {
   // Newest position read to its end.
   Lsn last_seen() const { return order_.last_seen(); }
   uint64_t transactions() const { return transactions_; }  // given to the plan
+  // How far was read, also of what is held.
+  const WalPlace& place() const { return place_; }
   uint64_t nonfinite_reads() const { return nonfinite_reads_; }
   // What cannot be published as it is, for people; "" for nothing.
   std::string Trouble() const { return nonfinite_.Trouble(); }
@@ -69,7 +72,7 @@ class ChangePump {
   NonfiniteReader& nonfinite_;
   Refetcher& refetcher_;
   Wal2JsonDecoder decoder_;
-  uint32_t xid_ = 0;         // of the transaction that is being read
+  WalPlace place_;
   bool publishing_ = false;  // the open transaction is one that the stream does not have
   std::deque<std::string> held_;
   size_t held_bytes_ = 0;

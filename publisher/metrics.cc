@@ -103,6 +103,9 @@ Metrics::Metrics(std::shared_ptr<prometheus::Registry> owner, const std::string&
       source_nonfinite_unread(OneCounter(
           *registry, "pmoves_sync_source_nonfinite_unread_total",
           "Rows that could not be read again in moments; the centre sets them aside and asks")),
+      source_repeated_failures(
+          OneGauge(*registry, "pmoves_sync_source_repeated_failures",
+                   "How often in a row reading the WAL failed at one and the same place")),
       source_wal_lsn(OneGauge(*registry, "pmoves_sync_source_wal_lsn_bytes",
                               "End of the server's WAL at the last poll")),
       source_received_lsn(OneGauge(*registry, "pmoves_sync_source_received_lsn_bytes",

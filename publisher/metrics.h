@@ -67,6 +67,7 @@ struct Metrics {
   Counter& source_received_bytes;
   Counter& source_nonfinite_reads;
   Counter& source_nonfinite_unread;
+  Gauge& source_repeated_failures;
   Gauge& source_wal_lsn;
   Gauge& source_received_lsn;
   Gauge& source_published_lsn;

@@ -110,6 +110,12 @@ void PublishLoop::TakeApplied() {
 }
 
 absl::Status PublishLoop::ReadWal() {
+  absl::Status status = ReadEvents();
+  if (!reading_failed_) return status;
+  return parts_.stuck.Failed(parts_.pump.place(), status);
+}
+
+absl::Status PublishLoop::ReadEvents() {
   blocked_ = drained_ = false;
   for (int i = 0; i < kEventsPerTurn; ++i) {
     RETURN_IF_ERROR(PublishReady());
@@ -117,20 +123,25 @@ absl::Status PublishLoop::ReadWal() {
       blocked_ = true;
       return absl::OkStatus();
     }
+    reading_failed_ = true;  // unless what follows goes well
     ASSIGN_OR_RETURN(std::optional<WalEvent> event, parts_.source.Next());
     if (!event.has_value()) {
       drained_ = true;
       drained_at_ = now_;
-      return parts_.pump.Release();
+      RETURN_IF_ERROR(parts_.pump.Release());
+      reading_failed_ = false;
+      return absl::OkStatus();
     }
     heard_server_ = true;
     if (event->keepalive) {
       RETURN_IF_ERROR(TakeKeepalive(*event));
+      reading_failed_ = false;
       continue;
     }
     received_ = std::max(received_, event->wal_start);
     received_bytes_ += event->payload.size();
     RETURN_IF_ERROR(parts_.pump.Take(event->payload));
+    reading_failed_ = false;
     events_in_transaction_ = parts_.pump.idle() ? 0 : events_in_transaction_ + 1;
   }
   return absl::OkStatus();
@@ -235,13 +246,15 @@ void PublishLoop::ShowStatus() {
   status_due_ = now_ + kStatusInterval;
   const bool streaming = now_ - drained_at_ < kCatchingUpAfter;
   was_streaming_ = was_streaming_ || (streaming && now_ - started_at_ > kSoundAfter);
-  const char* state = streaming ? "streaming" : "catching_up";
+  parts_.stuck.Passed(parts_.pump.place());
+  const bool stuck = parts_.stuck.stuck();
+  const char* state = stuck ? "blocked" : streaming ? "streaming" : "catching_up";
   const HandoffLedger& ledger = parts_.ledger;
-  const std::string trouble = parts_.pump.Trouble();
+  const std::string trouble = stuck ? parts_.stuck.reason() : parts_.pump.Trouble();
   parts_.board.Update([&](PublisherStatus& status) {
     status.state = state;
     status.reason = trouble;
-    status.refusal.clear();
+    status.refusal = stuck ? kStuckRefusal : "";
     status.received = received_;
     status.published = ledger.stored();
     status.applied = ledger.applied();
@@ -252,6 +265,7 @@ void PublishLoop::ShowStatus() {
     if (last_ack_us_ > 0) status.last_ack_us = last_ack_us_;
   });
   metrics.state.Set(state);
+  metrics.source_repeated_failures.Set(parts_.stuck.failures());
   const double now = Seconds(absl::ToUnixMicros(absl::Now()));
   metrics.loop_turned.Set(now);
   if (std::exchange(heard_server_, false)) metrics.source_last_message.Set(now);

@@ -30,6 +30,7 @@
 #include "publisher/core/handoff_ledger.h"
 #include "publisher/core/message_plan.h"
 #include "publisher/core/message_sink.h"
+#include "publisher/core/stuck_place.h"
 #include "publisher/io/applied_feed.h"
 #include "publisher/io/pg_wal_source.h"
 #include "publisher/metrics.h"
@@ -37,6 +38,9 @@
 #include "publisher/status.h"
 
 namespace pmoves {
+
+// Name of the refusal when reading fails again and again at one place.
+inline constexpr char kStuckRefusal[] = "stuck_transaction";
 
 // A clock that never steps, as an absl::Time of no meaning beyond differences.
 absl::Time MonotonicNow();
@@ -58,6 +62,7 @@ class PublishLoop {
     StatusBoard& board;
     Metrics& metrics;
     StopSignal& stop;
+    StuckPlace& stuck;
   };
   PublishLoop(Parts parts, uint32_t epoch, Lsn confirmed);
 
@@ -73,6 +78,7 @@ class PublishLoop {
   absl::Status TakeAcks();
   void TakeApplied();
   absl::Status ReadWal();
+  absl::Status ReadEvents();
   absl::Status TakeKeepalive(const WalEvent& event);
   absl::Status PublishReady();
   absl::Status FlushWhenQuiet();
@@ -91,6 +97,7 @@ class PublishLoop {
   absl::Time now_;
 
   bool blocked_ = false;  // the sink is full: the WAL is not read
+  bool reading_failed_ = false;
   bool drained_ = false;  // the WAL had nothing more to read
   bool was_streaming_ = false;
   absl::Time started_at_;

@@ -144,6 +144,7 @@ void Publisher::RunStandalone() {
 }
 
 void Publisher::RunSessions() {
+  StuckPlace stuck;
   Backoff backoff(config_.retry.initial, config_.retry.max, std::random_device()());
   while (!stop_.requested()) {
     metrics_.sessions.Increment();
@@ -153,7 +154,7 @@ void Publisher::RunSessions() {
     std::string refusal;
     const char* step = "";
     {
-      Session session({config_, tables_, NewWriterId(), board_, metrics_, stop_});
+      Session session({config_, tables_, NewWriterId(), board_, metrics_, stop_, stuck});
       status = session.Run();
       refusal = session.refusal();
       step = session.step();
@@ -161,6 +162,7 @@ void Publisher::RunSessions() {
     }
     if (status.ok()) return;
     metrics_.CountSessionFailure(status, refusal);
+    metrics_.source_repeated_failures.Set(stuck.failures());
     const absl::Duration pause = backoff.Next();
     ShowFailure(status, refusal, step, pause);
     if (stop_.WaitFor(pause)) return;

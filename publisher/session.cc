@@ -257,10 +257,11 @@ absl::Status Session::Publish() {
            {"foreign_messages", facts_.tail.foreign_messages},
            {"tables", static_cast<uint64_t>(catalog_->size())}});
   PublishLoop loop({config, *source_, pump, refetcher, plan, *sink, ledger, *catalog_, *applied_,
-                    *nats_, context_.board, context_.metrics, context_.stop},
+                    *nats_, context_.board, context_.metrics, context_.stop, context_.stuck},
                    decision_.epoch, facts_.slot.confirmed);
   absl::Status status = loop.Run();
-  was_sound_ = loop.was_streaming();
+  was_sound_ = loop.was_streaming() && !context_.stuck.stuck();
+  if (!status.ok() && context_.stuck.stuck()) return Refused(kStuckRefusal, std::move(status));
   return status;
 }
 

@@ -27,6 +27,7 @@
 #include "publisher/config.h"
 #include "publisher/core/captured_tables.h"
 #include "publisher/core/start_decision.h"
+#include "publisher/core/stuck_place.h"
 #include "publisher/io/applied_feed.h"
 #include "publisher/io/pg_catalog.h"
 #include "publisher/io/pg_wal_source.h"
@@ -45,6 +46,7 @@ struct SessionContext {
   StatusBoard& board;
   Metrics& metrics;
   StopSignal& stop;
+  StuckPlace& stuck;
 };
 
 class Session {

@@ -126,6 +126,9 @@ std::string_view Unquoted(std::string_view token) {
   return token.size() < 2 ? std::string_view() : token.substr(1, token.size() - 2);
 }
 
+// Of a logical message of ours with all that wal2json puts around it.
+constexpr size_t kMostMessageBytes = 64 * 1024;
+
 // Anybody may call pg_logical_emit_message, with bytes that are not UTF-8: such a message must not
 // be able to stop the stream. It is taken for a message without prefix, which is nobody's. wal2json
 // always writes the action first.
@@ -200,6 +203,8 @@ void Wal2JsonDecoder::State::Clear() {
 
 absl::Status Wal2JsonDecoder::State::Read(std::string_view payload) {
   Clear();
+  // Anybody may write one of any size; ours are small. Not even copied.
+  if (payload.size() > kMostMessageBytes && IsWholeMessage(payload)) return absl::OkStatus();
   buffer.Load(payload);
   // The parser's own tables follow the buffer's size, down as well as up.
   if (parser.capacity() != buffer.capacity()) {

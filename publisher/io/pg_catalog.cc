@@ -1,6 +1,5 @@
 #include "publisher/io/pg_catalog.h"
 
-#include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "proto/message_codec.h"
 
@@ -41,7 +40,7 @@ PgCatalog::PgCatalog(PgConnection& connection, const CapturedTables& tables)
 absl::Status PgCatalog::Load() {
   relations_.clear();
   last_found_ = nullptr;
-  refreshed_at_ = absl::Now();
+  refreshed_at_ = SteadyNow();
   for (const TablePattern& pattern : tables_.patterns()) RETURN_IF_ERROR(Read(pattern));
   return absl::OkStatus();
 }
@@ -94,7 +93,7 @@ const Relation* PgCatalog::Find(std::string_view schema, std::string_view table)
 }
 
 void PgCatalog::Refresh() {
-  if (absl::Now() - refreshed_at_ < kRefreshInterval) return;
+  if (SteadyNow() < refreshed_at_ + absl::ToChronoNanoseconds(kRefreshInterval)) return;
   query_status_.Update(Load());
 }
 

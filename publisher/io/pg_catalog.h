@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/io/pg_connection.h"
+#include "common/io/steady_time.h"
 #include "publisher/core/captured_tables.h"
 #include "publisher/core/relation.h"
 
@@ -60,7 +61,7 @@ class PgCatalog : public RelationCatalog {
   // An empty pointer: looked up, and not captured.
   std::map<Key, std::unique_ptr<Relation>, Less> relations_;
   const Relation* last_found_ = nullptr;  // rows come in runs of one table
-  absl::Time refreshed_at_;
+  SteadyTime refreshed_at_;
   absl::Status query_status_;
 };
 

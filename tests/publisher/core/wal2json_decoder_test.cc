@@ -344,6 +344,18 @@ TEST(Wal2JsonDecoderTest, DamagedMessagesAreRefusedOrWellFormed) {
   }
 }
 
+// A message of 200 MB took the publisher to 780 MB.
+TEST(Wal2JsonDecoderTest, AHugeForeignMessageIsNotEvenRead) {
+  Wal2JsonDecoder decoder;
+  const std::string huge =
+      R"({"action":"M","prefix":"pmoves_sync","content":")" + std::string(100 * 1024, 'x') + "\"}";
+  const auto change = decoder.Decode(huge);
+  ASSERT_TRUE(change.ok());
+  EXPECT_EQ((*change)->action, WalAction::kMessage);
+  EXPECT_EQ((*change)->prefix, "");
+  EXPECT_EQ((*change)->content, "");
+}
+
 TEST(Wal2JsonDecoderTest, ErrorsNeverShowContent) {
   Wal2JsonDecoder decoder;
   for (const std::string& payload :
