@@ -106,6 +106,8 @@ Metrics::Metrics(std::shared_ptr<prometheus::Registry> owner, const std::string&
       source_repeated_failures(
           OneGauge(*registry, "pmoves_sync_source_repeated_failures",
                    "How often in a row reading the WAL failed at one and the same place")),
+      tables_waiting(OneGauge(*registry, "pmoves_sync_tables_waiting",
+                              "Tables of postgres.tables that do not exist")),
       source_wal_lsn(OneGauge(*registry, "pmoves_sync_source_wal_lsn_bytes",
                               "End of the server's WAL at the last poll")),
       source_received_lsn(OneGauge(*registry, "pmoves_sync_source_received_lsn_bytes",

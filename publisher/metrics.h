@@ -68,6 +68,7 @@ struct Metrics {
   Counter& source_nonfinite_reads;
   Counter& source_nonfinite_unread;
   Gauge& source_repeated_failures;
+  Gauge& tables_waiting;
   Gauge& source_wal_lsn;
   Gauge& source_received_lsn;
   Gauge& source_published_lsn;

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
@@ -240,6 +242,16 @@ void PublishLoop::MaybeHeartbeat() {
   (sent.ok() ? parts_.metrics.heartbeats_sent : parts_.metrics.heartbeats_failed).Increment();
 }
 
+// What waits while the rest streams.
+std::string PublishLoop::Trouble(const std::vector<std::string>& missing) const {
+  std::string trouble = parts_.pump.Trouble();
+  if (missing.empty()) return trouble;
+  if (!trouble.empty()) trouble += "; ";
+  return trouble + absl::StrFormat(
+                       "these tables do not exist and will be captured from their creation on: %s",
+                       absl::StrJoin(missing, ", "));
+}
+
 void PublishLoop::ShowStatus() {
   Metrics& metrics = parts_.metrics;
   if (now_ < status_due_) return;
@@ -250,10 +262,12 @@ void PublishLoop::ShowStatus() {
   const bool stuck = parts_.stuck.stuck();
   const char* state = stuck ? "blocked" : streaming ? "streaming" : "catching_up";
   const HandoffLedger& ledger = parts_.ledger;
-  const std::string trouble = stuck ? parts_.stuck.reason() : parts_.pump.Trouble();
+  const std::vector<std::string> missing = parts_.catalog.Missing();
+  const std::string trouble = stuck ? parts_.stuck.reason() : Trouble(missing);
   parts_.board.Update([&](PublisherStatus& status) {
     status.state = state;
     status.reason = trouble;
+    status.waiting_tables = missing;
     status.refusal = stuck ? kStuckRefusal : "";
     status.received = received_;
     status.published = ledger.stored();
@@ -266,6 +280,7 @@ void PublishLoop::ShowStatus() {
   });
   metrics.state.Set(state);
   metrics.source_repeated_failures.Set(parts_.stuck.failures());
+  metrics.tables_waiting.Set(static_cast<double>(missing.size()));
   const double now = Seconds(absl::ToUnixMicros(absl::Now()));
   metrics.loop_turned.Set(now);
   if (std::exchange(heard_server_, false)) metrics.source_last_message.Set(now);

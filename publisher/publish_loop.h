@@ -87,6 +87,7 @@ class PublishLoop {
   absl::Status MaybeReport();
   absl::Status Report();
   void MaybeHeartbeat();
+  std::string Trouble(const std::vector<std::string>& missing) const;
   void ShowStatus();
   void Wait();
   absl::Duration GatherTime() const;

@@ -16,6 +16,7 @@
 #include "publisher/io/pg_preflight.h"
 #include "publisher/io/refetch_feed.h"
 #include "publisher/io/stream_tail.h"
+#include "publisher/io/waiting_tables.h"
 #include "publisher/io/writer_fence.h"
 #include "publisher/publish_loop.h"
 #include "publisher/refetcher.h"
@@ -131,7 +132,7 @@ absl::Status Session::Preflight() {
   ASSIGN_OR_RETURN(std::vector<CheckResult> results,
                    CheckDatabase(*sql_, context_.config, context_.tables));
   for (const CheckResult& result : results) {
-    if (result.verdict != Verdict::kWarn) continue;
+    if (result.verdict != Verdict::kWarn && !result.waits) continue;
     LogLimited(LogLevel::kWarn, "preflight_warning",
                absl::StrFormat("%s: %s", result.subject, result.message),
                {{"check", result.subject}, {"fix", result.fix}});
@@ -194,6 +195,11 @@ absl::Status Session::DecideStart() {
 absl::Status Session::TakeOverRow() {
   EdgeState state(*sql_);
   RETURN_IF_ERROR(state.EnsureSchema().status());
+  absl::StatusOr<PgCatalog::Floors> floors =
+      UpdateWaitingTables(*sql_, context_.config.source, context_.tables);
+  if (absl::IsFailedPrecondition(floors.status())) return Refused("preflight", floors.status());
+  RETURN_IF_ERROR(floors.status());
+  catalog_->SetFloors(*std::move(floors));
   const WriterRow after = TakeOver(facts_.row, decision_, facts_.slot, context_.writer);
   return state.WriteWriter(context_.config.source, facts_.row, after);
 }

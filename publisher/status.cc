@@ -58,6 +58,12 @@ std::string SlotJson(const SlotStatus& slot) {
   return json.Finish();
 }
 
+std::string TextsJson(const std::vector<std::string>& texts) {
+  std::string json = "[";
+  for (const std::string& text : texts) json += (json.size() > 1 ? "," : "") + JsonText(text);
+  return json + "]";
+}
+
 int64_t LagBytes(const PublisherStatus& status) {
   const uint64_t end = status.slot.wal_end.value;
   const uint64_t done = status.published.value;
@@ -139,6 +145,7 @@ std::string StatusJson(const PublisherStatus& status, int64_t now_us) {
   json.Int("in_flight_messages", static_cast<int64_t>(status.in_flight_messages));
   json.Int("waiting_transactions", static_cast<int64_t>(status.waiting_transactions));
   json.Int("sessions", static_cast<int64_t>(status.sessions));
+  json.Raw("waiting_tables", TextsJson(status.waiting_tables));
   json.Raw("slot", SlotJson(status.slot));
   return json.Finish();
 }
@@ -162,6 +169,7 @@ std::string HeartbeatJson(const PublisherStatus& status, int64_t now_us) {
   json.OptionalInt("safe_wal_bytes", status.slot.safe_bytes);
   json.OptionalInt("limit_wal_bytes", status.slot.limit_bytes);
   json.OptionalReal("headroom_hours", status.slot.headroom_hours);
+  json.Raw("waiting_tables", TextsJson(status.waiting_tables));
   return json.Finish();
 }
 

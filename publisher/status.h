@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/base/lsn.h"
@@ -65,6 +66,7 @@ struct PublisherStatus {
   uint64_t in_flight_messages = 0;
   uint64_t waiting_transactions = 0;  // stored, but Postgres must still keep them
   uint64_t sessions = 0;
+  std::vector<std::string> waiting_tables;  // named, and not there
   SlotStatus slot;
 };
 

@@ -279,8 +279,11 @@ std::vector<CheckResult> JudgeTables(const CapturedTables& tables,
     const std::string name = pattern.schema + "." + pattern.table;
     const TableFacts* facts = Find(found, pattern);
     if (facts == nullptr) {
-      Add(&results, Verdict::kFail, "table " + name, "does not exist",
+      // Nothing of it can be lost: its changes are given out from its creation on.
+      Add(&results, Verdict::kFail, "table " + name,
+          "does not exist; it waits, and will be captured from its creation on",
           "create it, or take it out of postgres.tables (names are case sensitive)");
+      results.back().waits = true;
     } else {
       JudgeTable(*facts, &results);
     }
@@ -305,7 +308,7 @@ std::vector<CheckResult> JudgeNats(const NatsFacts& facts) {
 
 std::string FirstFailure(const std::vector<CheckResult>& results) {
   for (const CheckResult& result : results) {
-    if (result.verdict != Verdict::kFail) continue;
+    if (result.verdict != Verdict::kFail || result.waits) continue;
     return absl::StrFormat("%s: %s. %s", result.subject, result.message, result.fix);
   }
   return "";

@@ -2,7 +2,7 @@
 //
 // In the flow:  catalog and settings (publisher/io/pg_preflight) -> facts -> Judge* -> `check`,
 // start of each session Each result is a verdict, a sentence and, unless it passes, what to do.
-// FAIL keeps the publisher from starting.
+// FAIL keeps the publisher from starting, unless it concerns a table that can wait alone.
 // Thread:       any. Pure.
 #ifndef PMOVES_PUBLISHER_CORE_PREFLIGHT_RULES_H_
 #define PMOVES_PUBLISHER_CORE_PREFLIGHT_RULES_H_
@@ -28,6 +28,8 @@ struct CheckResult {
   std::string subject;  // "wal_level", "table public.jobs"
   std::string message;
   std::string fix;
+  // It fails, but waits alone: all else goes on.
+  bool waits = false;
 };
 
 struct ServerFacts {

@@ -1,5 +1,6 @@
 #include "publisher/io/pg_catalog.h"
 
+#include "absl/strings/str_format.h"
 #include "common/base/status.h"
 #include "proto/message_codec.h"
 
@@ -56,6 +57,12 @@ absl::Status PgCatalog::Read(const TablePattern& pattern) {
       entry = std::make_unique<Relation>();
       relation = entry.get();
       relation->oid = oid;
+      const auto floor = floors_.find({rows.String(row, 1), rows.String(row, 2)});
+      if (floor != floors_.end() && oid <= floor->second) {
+        return absl::FailedPreconditionError(
+            absl::StrFormat("table %s.%s appeared by a rename: rows of before would be missing",
+                            rows.Text(row, 1), rows.Text(row, 2)));
+      }
       relation->schema = rows.String(row, 1);
       relation->table = rows.String(row, 2);
       relation->has_usable_identity = rows.Bool(row, 8);
@@ -90,6 +97,18 @@ const Relation* PgCatalog::Find(std::string_view schema, std::string_view table)
   }
   if (found->second != nullptr) last_found_ = found->second.get();
   return found->second.get();
+}
+
+std::vector<std::string> PgCatalog::Missing() const {
+  std::vector<std::string> missing;
+  for (const TablePattern& pattern : tables_.patterns()) {
+    if (pattern.whole_schema) continue;
+    const auto found = relations_.find(
+        std::pair<std::string_view, std::string_view>(pattern.schema, pattern.table));
+    if (found != relations_.end() && found->second != nullptr) continue;
+    missing.push_back(pattern.schema + "." + pattern.table);
+  }
+  return missing;
 }
 
 void PgCatalog::Refresh() {

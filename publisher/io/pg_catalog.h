@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -25,6 +26,9 @@ namespace pmoves {
 
 class PgCatalog : public RelationCatalog {
  public:
+  // Of tables that were missing: what appears under the name must have a newer oid
+  // (waiting_tables.h).
+  using Floors = std::map<std::pair<std::string, std::string>, uint32_t>;
   // Both must outlive the catalog.
   PgCatalog(PgConnection& connection, const CapturedTables& tables);
 
@@ -40,6 +44,9 @@ class PgCatalog : public RelationCatalog {
   // The first error of a query since Load.
   const absl::Status& status() const { return query_status_; }
   size_t size() const { return relations_.size(); }
+  void SetFloors(Floors floors) { floors_ = std::move(floors); }
+  // Tables that are named and not there, or not yet; for people.
+  std::vector<std::string> Missing() const;
 
  private:
   using Key = std::pair<std::string, std::string>;
@@ -60,6 +67,7 @@ class PgCatalog : public RelationCatalog {
   const CapturedTables& tables_;
   // An empty pointer: looked up, and not captured.
   std::map<Key, std::unique_ptr<Relation>, Less> relations_;
+  Floors floors_;
   const Relation* last_found_ = nullptr;  // rows come in runs of one table
   SteadyTime refreshed_at_;
   absl::Status query_status_;

@@ -191,7 +191,6 @@ BAD_EDGES = {
     "no primary key": ("CREATE TABLE note (id int, v text)", "note"),
     "deferrable primary key": ("CREATE TABLE note (id int PRIMARY KEY DEFERRABLE, v text)", "note"),
     "replica identity nothing": (NOTE + "; ALTER TABLE note REPLICA IDENTITY NOTHING", "note"),
-    "no such table": ("CREATE TABLE other (id int PRIMARY KEY)", "note"),
     "a view": ("CREATE TABLE base (id int PRIMARY KEY); CREATE VIEW note AS SELECT * FROM base", "note"),
     "an unlogged table": ("CREATE UNLOGGED TABLE note (id int PRIMARY KEY)", "note"),
     "a partitioned table": ("CREATE TABLE note (id int PRIMARY KEY) PARTITION BY RANGE (id)", "note"),

@@ -155,7 +155,10 @@ TEST(PreflightRulesTest, NamedRelationsThatAreNoTablesAreRefused) {
 }
 
 TEST(PreflightRulesTest, AMissingTableIsRefusedByName) {
-  EXPECT_THAT(FirstFailure(JudgeTables(Jobs(), {})), HasSubstr("does not exist"));
+  const auto missing = JudgeTables(Jobs(), {});
+  EXPECT_EQ(missing.front().verdict, Verdict::kFail);
+  EXPECT_THAT(missing.front().message, HasSubstr("does not exist"));
+  EXPECT_EQ(FirstFailure(missing), "");  // it waits alone
 }
 
 TEST(PreflightRulesTest, MessagesMustFitThePayload) {
