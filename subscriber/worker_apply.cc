@@ -126,6 +126,8 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
     return Rebuild();
   }
   DeadLetter letter = DeadLetterOf(pending_.set, change, why);
+  // The row stays under its old key, so nothing that the new key alone says settles the letter.
+  if (change.kind == ChangeKind::kMove && change.whole) letter.key.clear();
   if (change.kind == ChangeKind::kMove && absl::IsNotFound(why)) {
     RETURN_IF_ERROR(LeaveOldKey(change, &letter));
   }

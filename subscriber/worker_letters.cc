@@ -50,7 +50,7 @@ absl::Status Worker::ApplyMeeting(size_t index) {
     return absl::OkStatus();
   }
   LetterRow row = LetterRowOf(pending_.set, change);
-  if (change.kind == ChangeKind::kPartial || change.kind == ChangeKind::kMove) {
+  if (change.kind == ChangeKind::kPartial || (change.kind == ChangeKind::kMove && !change.whole)) {
     ASSIGN_OR_RETURN(std::optional<Hlc> newest, book.Newest(row));
     if (!newest.has_value() && change.kind == ChangeKind::kMove) {
       row.key = OldKeyText(pending_.set, change);
@@ -69,6 +69,7 @@ absl::Status Worker::ApplyMeeting(size_t index) {
     change.hlc = *newest;
   }
   RETURN_IF_ERROR(Supersede(change));
+  if (change.kind == ChangeKind::kMove) RETURN_IF_ERROR(Supersede(OldKeyOf(change)));
   if (change.refetched && change.hlc < target_->HorizonOf(*change.table)) {
     return ComesTooLate(*change.table);  // one letter, with the whole row, instead of the others
   }
@@ -87,10 +88,7 @@ absl::Status Worker::Supersede(const Change& change) {
 // The row has left its old key, whatever is still missing under the new one.
 absl::Status Worker::LeaveOldKey(const Change& change, DeadLetter* letter) {
   ChangeSet& set = pending_.set;
-  Change old = change;
-  old.kind = ChangeKind::kDelete;
-  old.shape = change.old_shape;
-  old.first_value = change.first_old_value;
+  const Change old = OldKeyOf(change);
   set.changes.push_back(old);
   const absl::Status status =
       target_->ApplyInSavepoint(&set, set.changes.size() - 1, set.changes.size());

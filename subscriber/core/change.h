@@ -41,7 +41,7 @@ enum class ChangeKind {
   kPartial,  // an update that left unchanged TOASTed columns out
   kDelete,
   kMove,  // a key change that left columns out: the missing ones come from the row under the old
-          // key
+          // key. Where the table moves rows in place, every key change (then Change::whole says)
   kTruncate,
 };
 
@@ -63,6 +63,7 @@ struct Change {
   const ReceivedMessage* message = nullptr;
   Lsn position;           // of its transaction
   uint32_t row = 0;       // index of the row change in its message
+  bool whole = false;     // kMove: no column is missing
   bool inserted = false;  // kWhole: the source had no row of this key before
   bool clamped = false;   // `claimed` was too far in the future and was not believed
   // kWhole: the row as it is at the source, sent because it was asked for. It has the version of
@@ -72,6 +73,15 @@ struct Change {
   // carried out. -1: none.
   int inexact = -1;
 };
+
+// The delete that a move is for its old key.
+inline Change OldKeyOf(const Change& move) {
+  Change old = move;
+  old.kind = ChangeKind::kDelete;
+  old.shape = move.old_shape;
+  old.first_value = move.first_old_value;
+  return old;
+}
 
 class ChangeSet {
  public:

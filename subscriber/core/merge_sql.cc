@@ -7,15 +7,30 @@
 #include "absl/strings/str_join.h"
 
 namespace pmoves {
-namespace {
 
-// Versions of two aliases compared; `op` is "<" or ">=".
 std::string CompareVersions(const std::string& left, const char* op, const std::string& right) {
   return absl::StrFormat(
       "(%s._sync_version, %s._source COLLATE \"C\") %s (%s._sync_version, %s._source COLLATE "
       "\"C\")",
       left, left, op, right, right);
 }
+
+std::string NotBuried(const TargetTable& table) {
+  std::string condition = absl::StrFormat(
+      "NOT EXISTS (SELECT 1 FROM pmoves_sync.tombstone d WHERE d.relation = %s AND d.key = %s AND "
+      "(d.version, d.source) > "
+      "(s._sync_version, s._source COLLATE \"C\"))",
+      SqlLiteral(table.Name()), TombstoneKey(table, "s"));
+  if (table.policy.truncate == TruncatePolicy::kAll) {
+    condition += absl::StrFormat(
+        " AND NOT EXISTS (SELECT 1 FROM pmoves_sync.truncate_floor f WHERE f.relation = %s AND "
+        "(f.version, f.source) > (s._sync_version, s._source COLLATE \"C\"))",
+        SqlLiteral(table.Name()));
+  }
+  return condition;
+}
+
+namespace {
 
 std::string KeyList(const TargetTable& table) {
   std::vector<std::string> names;
@@ -55,22 +70,6 @@ std::vector<std::string> WrittenNames(const TargetTable& table, const Shape& sha
   for (const char* inline_column : {"_source", "_source_updated_at", "_sync_version"})
     names.push_back(prefix + inline_column);
   return names;
-}
-
-// Neither a tombstone nor, where a truncate takes all rows, the table's floor is newer than s.
-std::string NotBuried(const TargetTable& table) {
-  std::string condition = absl::StrFormat(
-      "NOT EXISTS (SELECT 1 FROM pmoves_sync.tombstone d WHERE d.relation = %s AND d.key = %s AND "
-      "(d.version, d.source) > "
-      "(s._sync_version, s._source COLLATE \"C\"))",
-      SqlLiteral(table.Name()), TombstoneKey(table, "s"));
-  if (table.policy.truncate == TruncatePolicy::kAll) {
-    condition += absl::StrFormat(
-        " AND NOT EXISTS (SELECT 1 FROM pmoves_sync.truncate_floor f WHERE f.relation = %s AND "
-        "(f.version, f.source) > (s._sync_version, s._source COLLATE \"C\"))",
-        SqlLiteral(table.Name()));
-  }
-  return condition;
 }
 
 std::string Upsert(const TargetTable& table, const Shape& shape, const std::string& from,

@@ -100,6 +100,10 @@ std::string ParameterRow(const TargetTable& table, const Shape& shape,
                          std::vector<uint32_t>* types);
 // $n AS "key", ... and the parameters' types.
 std::string ParameterKey(const TargetTable& table, std::vector<uint32_t>* types);
+// Versions of two aliases compared; `op` is "<", ">" or ">=".
+std::string CompareVersions(const std::string& left, const char* op, const std::string& right);
+// Neither a tombstone nor, where a truncate takes all rows, the table's floor is newer than s.
+std::string NotBuried(const TargetTable& table);
 // left."id" = right."id" AND ...
 std::string KeysEqual(const TargetTable& table, const std::string& left, const std::string& right);
 // The rows of a stage with the target's names, as s.

@@ -167,7 +167,8 @@ absl::Status RowDecoder::AppendRow(const proto::Body& body, size_t row, const Ro
       out->changes.push_back(change);
       return absl::OkStatus();
     }
-    if (change.kind == ChangeKind::kPartial) {
+    if (change.kind == ChangeKind::kPartial || table->moves_in_place) {
+      change.whole = change.kind == ChangeKind::kWhole;
       change.kind = ChangeKind::kMove;
       change.old_shape = key_shape;
       change.first_old_value = key_values;

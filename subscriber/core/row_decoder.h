@@ -3,7 +3,8 @@
 //
 // In the flow:  source_order -> RowDecoder -> ChangeSet -> batch
 // An UPDATE that changed the key becomes two changes of the same version: a delete of the old key
-// and a whole row under the new one (or one kMove when unchanged TOASTed columns were left out).
+// and a whole row under the new one (or one kMove when unchanged TOASTed columns were left out,
+// or the table moves rows in place).
 // The source's names become the centre's here (TargetTable::mapping).
 // Invariant:    all of a message's changes are appended, or none (then a Status says why).
 // Thread:       one worker (keeps a cache of the last message's columns). Pure.

@@ -91,6 +91,8 @@ struct TargetTable {
   std::vector<int> key;               // indexes of the key columns, in index order
   bool key_has_source = false;        // the primary key is _source and these: Identity::kPerSource
   OnError on_error = OnError::kRow;
+  // Triggers or foreign keys of others would see a delete where a key changes: the row is updated.
+  bool moves_in_place = false;
   bool narrowing_allowed = false;  // outside of the key
   TablePolicy policy;
   std::string source_schema;  // what the sources call it; empty: the same ...

@@ -188,13 +188,18 @@ absl::StatusOr<bool> DeadLetterStore::RetryOne(int64_t id, bool asked_for) {
   }
   PgTarget target(connection_);
   for (const Change& change : set.changes) {
-    if (change.kind != ChangeKind::kPartial && change.kind != ChangeKind::kMove) continue;
+    const bool lacks_columns =
+        change.kind == ChangeKind::kPartial || (change.kind == ChangeKind::kMove && !change.whole);
+    if (!lacks_columns) continue;
     RETURN_IF_ERROR(RequireOldestOfRow(connection_, LetterRowOf(set, change), id));
   }
   RETURN_IF_ERROR(target.Apply(&set, 0, set.changes.size()));
   for (const Change& change : set.changes) {
-    if (change.kind != ChangeKind::kWhole && change.kind != ChangeKind::kDelete) continue;
+    const bool moved = change.kind == ChangeKind::kMove && change.whole;
+    if (change.kind != ChangeKind::kWhole && change.kind != ChangeKind::kDelete && !moved) continue;
     RETURN_IF_ERROR(LetterBook(connection_).Supersede(LetterRowOf(set, change)).status());
+    if (!moved) continue;
+    RETURN_IF_ERROR(LetterBook(connection_).Supersede(LetterRowOf(set, OldKeyOf(change))).status());
   }
   if (!asked_for) {
     ASSIGN_OR_RETURN(const bool too_late, IsTooLate(*table, set));

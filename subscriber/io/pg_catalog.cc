@@ -24,6 +24,14 @@ SELECT c.oid, c.relkind, row_security_active(c.oid),
   (SELECT conname FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)sql";
 
+// Does a trigger fire in this session that would see a row go and come? Those of this program look
+// away. Foreign keys of other tables are triggers, too.
+constexpr const char kFiresSql[] = R"sql(
+SELECT EXISTS (SELECT 1 FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+  WHERE t.tgrelid = $1 AND p.pronamespace <> COALESCE(to_regnamespace('pmoves_sync'), 0)
+    AND p.proname NOT IN ('RI_FKey_check_ins', 'RI_FKey_check_upd', 'unique_key_recheck')
+    AND t.tgenabled IN ('A', CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)))sql";
+
 constexpr const char kColumnsSql[] = R"sql(
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerated <> '', a.attidentity = 'a',
   b.typname,
@@ -109,7 +117,8 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
   }
   if (entry.table == nullptr || entry.table->oid != loaded->oid ||
       entry.table->columns != loaded->columns || entry.table->key != loaded->key ||
-      entry.table->key_has_source != loaded->key_has_source) {
+      entry.table->key_has_source != loaded->key_has_source ||
+      entry.table->moves_in_place != loaded->moves_in_place) {
     if (entry.table != nullptr) ++generation_;
     entry.table = loaded.get();
     owned_.push_back(std::move(loaded));
@@ -255,6 +264,11 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
     if (columns.Int(i, 6) >= 0) key.emplace_back(columns.Int(i, 6), i);
   }
   RETURN_IF_ERROR(ReadValueLimits(connection_, table.get()));
+  ASSIGN_OR_RETURN(const PgRows fires, connection_.Execute(kFiresSql, {PgParam(oid)}));
+  // Where a delete does not take the row away, a move leaves it, too.
+  const DeletePolicy on_delete = table->policy.on_delete;
+  table->moves_in_place =
+      fires.Bool(0, 0) && on_delete != DeletePolicy::kIgnore && on_delete != DeletePolicy::kSoft;
   std::sort(key.begin(), key.end());
   for (const auto& [position, index] : key) table->key.push_back(index);
   if (table->key.empty()) {

@@ -11,6 +11,7 @@
 #include "common/base/time_text.h"
 #include "subscriber/core/central_sql.h"
 #include "subscriber/core/conflict_log_sql.h"
+#include "subscriber/core/move_sql.h"
 #include "subscriber/io/central_schema.h"
 
 namespace pmoves {
@@ -250,6 +251,10 @@ RowStatement PgTarget::StatementOf(StatementKind kind, const TargetTable& table,
       return PartialRow(table, *shape);
     case StatementKind::kMove:
       return MoveRow(table, *shape);
+    case StatementKind::kMoveInPlace:
+      return MoveInPlace(table, *shape, false);
+    case StatementKind::kMoveInPlaceWhole:
+      return MoveInPlace(table, *shape, true);
     case StatementKind::kWhyUntouched:
       return WhyUntouched(table);
     case StatementKind::kTruncate:
@@ -312,25 +317,6 @@ absl::Status PgTarget::RunTruncate(const Effect& effect) {
   binder_.Clear();
   binder_.AddVersion(*effect.change);
   return RunPrepared(name).status();
-}
-
-absl::Status PgTarget::RunMove(const ChangeSet& set, const Effect& effect) {
-  const Change& change = *effect.change;
-  ASSIGN_OR_RETURN(const std::string move,
-                   Prepare(StatementKind::kMove, *change.table, change.shape));
-  ASSIGN_OR_RETURN(const std::string remove,
-                   Prepare(StatementKind::kDelete, *change.table, change.old_shape));
-  binder_.Clear();
-  binder_.AddRow(set, *change.shape, change.first_value);
-  binder_.AddVersion(change);
-  binder_.AddKey(set, *change.old_shape, change.first_old_value);
-  ASSIGN_OR_RETURN(const PgRows moved, RunPrepared(move));
-  if (moved.affected() == 0) RETURN_IF_ERROR(RequireHidden(set, effect));
-  if (change.table->policy.on_delete == DeletePolicy::kIgnore) return absl::OkStatus();
-  binder_.Clear();
-  binder_.AddRow(set, *change.old_shape, change.first_old_value);
-  binder_.AddVersion(change);
-  return RunPrepared(remove).status();
 }
 
 absl::Status PgTarget::RequireHidden(const ChangeSet& set, const Effect& effect) {

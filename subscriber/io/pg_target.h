@@ -128,6 +128,8 @@ class PgTarget {
     kDelete,
     kPartial,
     kMove,
+    kMoveInPlace,
+    kMoveInPlaceWhole,
     kWhyUntouched,
     kTruncate,
     kStageUpsert,
@@ -200,11 +202,18 @@ class PgTarget {
   // Advance, and what was taken for known of the tables, as statements that fail.
   absl::Status SendPositions(const ChangeSet& set, const std::vector<SourceProgress>& sources);
   absl::Status SendAdvanceOne(const ChangeSet& set, const SourceProgress& source);
+  // pg_target_moves.cc
   absl::Status RunMove(const ChangeSet& set, const Effect& effect);
+  absl::StatusOr<bool> RunMoveInPlace(const ChangeSet& set, const Change& change);
+  absl::Status LogMove(const ChangeSet& set, const Change& change);
+  // Rows affected by a statement whose parameters are a row of `shape` and the change's version.
+  absl::StatusOr<PgRows> RunRow(const ChangeSet& set, const Change& change, StatementKind kind,
+                                const Shape& shape, uint64_t first_value);
   absl::Status RunTruncate(const Effect& effect);
   // NeedsWholeRow() when the row that a partial update needs is not there, or is another source's.
   absl::Status RequireHidden(const ChangeSet& set, const Effect& effect);
   bool LogsConflicts(const EffectGroup& group) const;
+  bool LogsConflicts(const TargetTable& table) const;
   static StatementKind RowKind(const EffectGroup& group);
   static StatementKind LogKind(const EffectGroup& group, bool staged);
   absl::Status LogStaged(const EffectGroup& group, const std::string& stage);
@@ -227,6 +236,9 @@ class PgTarget {
   // Tables with registers: afterwards the rows of all touched keys are made from them.
   absl::Status BeginTouching();
   absl::Status RecomputeTouched(const ChangeSet& set, size_t begin, size_t end);
+  absl::Status RecomputeTable(const TargetTable& table);
+  // A row is moved from where the changes before it have left it.
+  absl::Status RecomputeBeforeMove(const TargetTable& table);
   static RowStatement StatementOf(StatementKind kind, const TargetTable& table, const Shape* shape,
                                   const std::string& stage);
   static RowStatement RegisterStatementOf(StatementKind kind, const TargetTable& table,

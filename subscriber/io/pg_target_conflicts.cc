@@ -101,9 +101,12 @@ absl::Status PgTarget::LockTables(const ChangeSet& set, size_t begin, size_t end
 }
 
 bool PgTarget::LogsConflicts(const EffectGroup& group) const {
-  const TargetTable& table = *group.table;
   return group.kind != ChangeKind::kMove && group.kind != ChangeKind::kTruncate &&
-         table.policy.log != ConflictLog::kOff && table.policy.identity != Identity::kPerSource &&
+         LogsConflicts(*group.table);
+}
+
+bool PgTarget::LogsConflicts(const TargetTable& table) const {
+  return table.policy.log != ConflictLog::kOff && table.policy.identity != Identity::kPerSource &&
          !UsesRegisters(table.policy) && facts_.at(table.oid).shared;
 }
 

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "subscriber/core/move_sql.h"
 #include "subscriber/core/register_sql.h"
 #include "subscriber/io/pg_target.h"
 
@@ -26,6 +27,9 @@ RowStatement PgTarget::RegisterStatementOf(StatementKind kind, const TargetTable
       return RegisterPartial(table, *shape);
     case StatementKind::kMove:
       return RegisterMove(table, *shape);
+    case StatementKind::kMoveInPlace:
+    case StatementKind::kMoveInPlaceWhole:
+      return RegisterMoveInPlace(table, *shape);
     case StatementKind::kWhyUntouched:
       return RegisterWhyUntouched(table);
     case StatementKind::kTruncate:
@@ -62,13 +66,23 @@ absl::Status PgTarget::RecomputeTouched(const ChangeSet& set, size_t begin, size
   for (size_t i = begin; i < end; ++i) {
     if (UsesRegisters(set.changes[i].table->policy)) tables.insert(set.changes[i].table);
   }
-  for (const TargetTable* table : tables) {
-    ASSIGN_OR_RETURN(const std::string name, Prepare(StatementKind::kRecompute, *table, nullptr));
-    binder_.Clear();
-    ASSIGN_OR_RETURN(const PgRows logged, RunPrepared(name));
-    CountConflicts(*table, logged);
-  }
+  for (const TargetTable* table : tables) RETURN_IF_ERROR(RecomputeTable(*table));
   return absl::OkStatus();
+}
+
+absl::Status PgTarget::RecomputeTable(const TargetTable& table) {
+  ASSIGN_OR_RETURN(const std::string name, Prepare(StatementKind::kRecompute, table, nullptr));
+  binder_.Clear();
+  ASSIGN_OR_RETURN(const PgRows logged, RunPrepared(name));
+  CountConflicts(table, logged);
+  return absl::OkStatus();
+}
+
+absl::Status PgTarget::RecomputeBeforeMove(const TargetTable& table) {
+  RETURN_IF_ERROR(RecomputeTable(table));
+  return connection_
+      .Execute("DELETE FROM pg_temp.pmoves_touched WHERE relation = $1", {PgParam(table.Name())})
+      .status();
 }
 
 }  // namespace pmoves
