@@ -24,6 +24,10 @@ absl::StatusOr<bool> AppendTokenText(std::string_view token, std::string* out);
 // look: no such column can hold it, so the change is set aside and its row is asked for.
 inline constexpr std::string_view kUnreadToken = "\"(unread)\"";
 
+// The same in a key column, with a number behind it: two such keys are never equal. Nobody can be
+// asked for that row.
+inline constexpr std::string_view kUnreadKeyBegin = "\"(unread key ";
+
 // Whether the token is one well-formed scalar.
 bool IsScalarToken(std::string_view token);
 // Whether the token is one well-formed string.

@@ -103,7 +103,7 @@ absl::Status ChangePump::ProcessRow(const WalChange& change) {
   const Relation* relation = nullptr;
   RETURN_IF_ERROR(FindRelation(change, &relation));
   if (relation == nullptr) return absl::OkStatus();
-  if (HasNewRow(change.action) && HasSuspiciousNull(change, *relation)) {
+  if (HasSuspiciousNull(change, *relation)) {
     WalChange patched = change;
     nonfinite_.Patch(*relation, &patched);
     plan_.Add(patched, *relation);

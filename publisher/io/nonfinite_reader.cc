@@ -1,5 +1,6 @@
 #include "publisher/io/nonfinite_reader.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -31,6 +32,19 @@ bool Suspicious(const WalChange& change, const Relation& relation, size_t index)
   if (!relation.columns[index].may_be_nonfinite) return false;
   const proto::RawColumn* column = ColumnAt(change, relation, index);
   return column != nullptr && column->value == "null";
+}
+
+// A key column of the old row is never NULL: its null is a NaN or an infinity.
+bool HidesOldKey(const WalChange& change, const RelationColumn& column) {
+  if (!column.key || !column.may_be_nonfinite) return false;
+  return std::any_of(change.identity.begin(), change.identity.end(), [&](const auto& old) {
+    return old.name == column.token && old.value == "null";
+  });
+}
+
+bool HidesKey(const WalChange& change, const Relation& relation) {
+  return std::any_of(relation.columns.begin(), relation.columns.end(),
+                     [&](const RelationColumn& column) { return HidesOldKey(change, column); });
 }
 
 // The token by which the server's input function reads the value back: wal2json cuts the \x.
@@ -114,7 +128,7 @@ bool HasSuspiciousNull(const WalChange& change, const Relation& relation) {
   for (size_t i = 0; i < relation.columns.size(); ++i) {
     if (Suspicious(change, relation, i)) return true;
   }
-  return false;
+  return HidesKey(change, relation);
 }
 
 void NonfiniteReader::Want(const WalChange& change, const Relation& relation, uint32_t xid) {
@@ -227,7 +241,20 @@ std::string NonfiniteReader::Trouble() const {
   return all;
 }
 
-void NonfiniteReader::Patch(const Relation& relation, WalChange* change) const {
+// Which of the three it is, nobody can look up: a row that has it now need not be the same row.
+void NonfiniteReader::PatchKey(const Relation& relation, WalChange* change) {
+  key_token_ = absl::StrFormat("%s%d)\"", std::string(proto::kUnreadKeyBegin), ++unread_keys_);
+  for (const RelationColumn& column : relation.columns) {
+    if (!column.key || !column.may_be_nonfinite) continue;
+    for (auto* row : {&change->columns, &change->identity}) {
+      for (proto::RawColumn& part : *row) {
+        if (part.name == column.token && part.value == "null") part.value = key_token_;
+      }
+    }
+  }
+}
+
+void NonfiniteReader::Patch(const Relation& relation, WalChange* change) {
   const std::vector<char>* marks = nullptr;
   bool unread = false;
   const std::optional<std::vector<std::string>> key = KeyOf(*change, relation);
@@ -239,14 +266,20 @@ void NonfiniteReader::Patch(const Relation& relation, WalChange* change) const {
   } else {
     unread = true;  // not even its key is known
   }
+  PatchKey(relation, change);
   if (!unread && marks->empty()) return;  // the row is gone: a later change says so
+  PatchValues(relation, unread ? nullptr : marks, change);
+}
+
+// Without marks they are not known.
+void NonfiniteReader::PatchValues(const Relation& relation, const std::vector<char>* marks,
+                                  WalChange* change) {
   size_t mark = 0;
   for (size_t i = 0; i < relation.columns.size(); ++i) {
     if (!relation.columns[i].may_be_nonfinite) continue;
-    const char found = unread || mark >= marks->size() ? kUnread : (*marks)[mark++];
+    const char found = marks == nullptr || mark >= marks->size() ? kUnread : (*marks)[mark++];
     const std::string_view token = TokenOf(found);
-    // A null in the key says by itself that the row cannot be told.
-    if (token.empty() || relation.columns[i].key || !Suspicious(*change, relation, i)) continue;
+    if (token.empty() || !Suspicious(*change, relation, i)) continue;
     for (proto::RawColumn& column : change->columns) {
       if (column.name == relation.columns[i].token) column.value = token;
     }

@@ -58,8 +58,8 @@ class NonfiniteReader {
   // many rows cannot be read.
   absl::Status Fetch();
   // Replaces the nulls of *change that are known to be NaN or Infinity, or not known at all. The
-  // new tokens are static text.
-  void Patch(const Relation& relation, WalChange* change) const;
+  // new tokens live until the next call.
+  void Patch(const Relation& relation, WalChange* change);
   // Forgets what was noted and read.
   void Clear();
   size_t wanted() const { return wanted_; }
@@ -83,6 +83,9 @@ class NonfiniteReader {
   absl::Status ReadTable(Table* table);
   absl::Status LeaveUnread(const absl::Status& why, Table* table);
   absl::StatusOr<bool> AwaitVisible();
+  void PatchKey(const Relation& relation, WalChange* change);
+  static void PatchValues(const Relation& relation, const std::vector<char>* marks,
+                          WalChange* change);
 
   PgConnection& connection_;
   Metrics& metrics_;
@@ -90,7 +93,9 @@ class NonfiniteReader {
   std::set<uint32_t> transactions_;   // of the noted rows
   size_t wanted_ = 0;
   std::map<std::string, Locked> locked_;  // by table: what could not be read
-  size_t unread_ = 0;                     // since unread_since_
+  std::string key_token_;                 // in the change that was patched last
+  uint64_t unread_keys_ = 0;
+  size_t unread_ = 0;  // since unread_since_
   SteadyTime unread_since_;
 };
 

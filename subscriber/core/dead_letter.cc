@@ -237,7 +237,16 @@ DeadLetter DeadLetterOf(const ChangeSet& set, const Change& change, const absl::
   }
   auto body = SingleRowBody(*change.message, change.row, change.position);
   letter.payload = body.ok() ? *body : change.message->body;
-  if (letter.reason == "value" && letter.payload.find(proto::kUnreadToken) != std::string::npos) {
+  if (letter.reason == "value" &&
+      letter.payload.find(proto::kUnreadKeyBegin) != std::string::npos) {
+    letter.reason = std::string(kUnreadKey);
+    letter.message =
+        "unread_key: the key of the row holds NaN or Infinity, which wal2json does not show; write "
+        "the row by hand if it belongs here, and discard the letter. A CHECK constraint on the "
+        "edge "
+        "keeps such keys out";
+  } else if (letter.reason == "value" &&
+             letter.payload.find(proto::kUnreadToken) != std::string::npos) {
     letter.reason = std::string(kUnread);
     letter.message =
         "unread: the edge could not tell a NaN of the row from NULL at that moment (its table was "

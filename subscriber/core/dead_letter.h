@@ -34,9 +34,10 @@ struct DeadLetter {
   int64_t stored_us = 0;  // when JetStream stored it; 0: not known
   uint64_t sequence = 0;
   std::string subject;
-  std::string reason;  // a short stable word: constraint, unique_conflict, value, refused,
-                       // inexact, update_missing, update_incomplete, joined, unread, malformed,
-                       // not_configured, forged, not_allowed, transaction, truncate, too_late
+  std::string
+      reason;  // a short stable word: constraint, unique_conflict, value, refused,
+               // inexact, update_missing, update_incomplete, joined, unread, unread_key, malformed,
+               // not_configured, forged, not_allowed, transaction, truncate, too_late
   std::string sql_state;
   std::string message;  // for people
   std::string payload;
@@ -59,6 +60,8 @@ inline constexpr std::string_view kJoined = "joined";
 
 // The edge could not read a value that wal2json does not show (proto::kUnreadToken).
 inline constexpr std::string_view kUnread = "unread";
+// The same of its key (proto::kUnreadKeyBegin): nobody can be asked.
+inline constexpr std::string_view kUnreadKey = "unread_key";
 
 // A change that is older than deletes of its table that are forgotten (collector.h).
 inline constexpr std::string_view kTooLate = "too_late";

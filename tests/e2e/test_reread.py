@@ -107,3 +107,19 @@ def test_a_row_is_refetched_although_the_replica_identity_is_wider_than_the_key(
     wait_until(lambda: fleet.centre.db.value("SELECT count(*) FROM doc WHERE n = 1") == 5, 60, "the rows came", fleet.diagnose)
     fleet.wait_equal()
     assert all(letter["state"] != "open" for letter in fleet.centre.dead_letters())
+
+
+def test_nan_in_a_key_costs_only_its_own_row(new_pair):
+    # One such row took all rows of its message with it.
+    fleet = new_pair("CREATE TABLE m (k float8, j int, v text, PRIMARY KEY (k, j)); CREATE TABLE s (k numeric PRIMARY KEY)", ["m", "s"])
+    fleet.start()
+    edge, centre = fleet.edge.db, fleet.centre.db
+    edge.execute("INSERT INTO m VALUES (1, 1, 'a'), ('NaN', 2, 'b'), (3, 3, 'c'), ('Infinity', 4, 'd'), (5, 5, 'e'); INSERT INTO s VALUES ('NaN'), (2)")
+    fleet.wait_caught_up()
+    assert centre.query("SELECT j FROM m ORDER BY j") == [(1,), (3,), (5,)] and centre.query("SELECT k FROM s") == [(2,)]
+    edge.execute("UPDATE m SET v = v || '!'; UPDATE m SET k = 'NaN' WHERE j = 1; UPDATE m SET k = 2 WHERE j = 2; DELETE FROM m WHERE j > 3")
+    fleet.wait_caught_up()
+    assert (3, "c!") in centre.query("SELECT j, v FROM m") and centre.value("SELECT count(*) FROM m WHERE j = 5") == 0
+    letters = fleet.centre.dead_letters()
+    assert {letter["kind"] for letter in letters} == {"row"} and {letter["reason"] for letter in letters} == {"unread_key"}, letters
+    assert len(letters) >= 7
