@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 
 #include "absl/strings/str_format.h"
@@ -24,9 +25,11 @@
 #include "subscriber/io/conflict_log.h"
 #include "subscriber/io/conflict_pick.h"
 #include "subscriber/io/dead_letters.h"
+#include "subscriber/io/letter_retry.h"
 #include "subscriber/io/pg_preflight.h"
 #include "subscriber/io/pg_target.h"
 #include "subscriber/io/rule_check.h"
+#include "subscriber/retry_progress.h"
 #include "subscriber/subscriber.h"
 
 namespace pmoves {
@@ -177,7 +180,7 @@ std::optional<int64_t> ParseId(const std::string& text) {
 int DeadLettersList(const SubscriberConfig& config, const CliArgs& args) {
   auto connection = ConnectCentre(config, "dead-letters");
   if (!connection.ok()) return VerbFailed(args, "dead-letters list", connection.status());
-  auto rows = DeadLetterStore(**connection, config).List(args.Flag("--all"), 1000);
+  auto rows = DeadLetterStore(**connection).List(args.Flag("--all"), 1000);
   if (!rows.ok()) return VerbFailed(args, "dead-letters list", rows.status());
   std::printf("%-8s %-10s %-20s %-24s %-10s %-17s %-8s %-20s %s\n", "ID", "STATE", "SOURCE",
               "TABLE", "OPERATION", "REASON", "SQLSTATE", "CREATED", "POSITION");
@@ -204,7 +207,7 @@ int DeadLettersShow(const SubscriberConfig& config, const CliArgs& args) {
   if (!id.has_value()) return kExitUsage;
   auto connection = ConnectCentre(config, "dead-letters");
   if (!connection.ok()) return VerbFailed(args, "dead-letters show", connection.status());
-  auto row = DeadLetterStore(**connection, config).Show(*id);
+  auto row = DeadLetterStore(**connection).Show(*id);
   if (!row.ok()) return VerbFailed(args, "dead-letters show", row.status());
   std::printf(
       "id:         %d\nstate:      %s %s\nsource:     %s\nkind:       %s\ntable:      "
@@ -228,16 +231,29 @@ int DeadLettersRetry(const SubscriberConfig& config, const CliArgs& args) {
   if (!connection.ok()) return VerbFailed(args, "dead-letters retry", connection.status());
   if (const absl::Status set = SetReplicationRole(**connection, config); !set.ok())
     return VerbFailed(args, "dead-letters retry", set);
-  auto results = DeadLetterStore(**connection, config).Retry(id);
-  if (!results.ok()) return VerbFailed(args, "dead-letters retry", results.status());
   bool failed = false;
-  for (const DeadLetterStore::RetryResult& result : *results) {
+  auto print = [&failed](const RetryResult& result) {
     failed = failed || !result.status.ok();
-    std::printf("%d: %s\n", static_cast<int>(result.id),
-                !result.status.ok() ? MessageOf(result.status).c_str()
-                : result.superseded ? "superseded by a newer version"
-                                    : "applied");
+    std::printf(
+        "%d: %s\n", static_cast<int>(result.id),
+        result.status.ok() ? Describe(result.outcome).data() : MessageOf(result.status).c_str());
+  };
+  LetterRetry retry(**connection, config);
+  if (id.has_value()) {
+    const auto result = retry.One(*id);
+    if (!result.ok()) return VerbFailed(args, "dead-letters retry", result.status());
+    print(*result);
+    return failed ? kExitFailed : kExitOk;
   }
+  const auto ids = DeadLetterStore(**connection).OpenLetters();
+  if (!ids.ok()) return VerbFailed(args, "dead-letters retry", ids.status());
+  RetryProgress progress(ids->size());
+  const absl::Status status = retry.All(*ids, [&](std::span<const RetryResult> results) {
+    for (const RetryResult& result : results) print(result);
+    progress.Add(results);
+  });
+  progress.Finish();
+  if (!status.ok()) return VerbFailed(args, "dead-letters retry", status);
   return failed ? kExitFailed : kExitOk;
 }
 
@@ -247,7 +263,7 @@ int DeadLettersDiscard(const SubscriberConfig& config, const CliArgs& args) {
   auto connection = ConnectCentre(config, "dead-letters");
   if (!connection.ok()) return VerbFailed(args, "dead-letters discard", connection.status());
   const absl::Status status =
-      DeadLetterStore(**connection, config).Discard(*id, args.Value("--reason").value_or(""));
+      DeadLetterStore(**connection).Discard(*id, args.Value("--reason").value_or(""));
   if (!status.ok()) return VerbFailed(args, "dead-letters discard", status);
   std::printf("%d: discarded\n", static_cast<int>(*id));
   return kExitOk;

@@ -296,7 +296,17 @@ void Worker::Refuse(Owned& owned, const FedTransaction& transaction, const Recei
   ++pending_
         .activity[&owned][letter.table.empty() ? "*" : DisplayTable(letter.schema, letter.table)]
         .set_aside;
+  if (!letter.table.empty() && letter.reason != "forged") LackMessage(owned, letter);
   AddLetter(std::move(letter));
+}
+
+// Whatever comes later of the table must not rely on the rows of the message.
+void Worker::LackMessage(Owned& owned, const DeadLetter& letter) {
+  owned.letters.AddTable(letter.schema, letter.table);
+  std::erase_if(pending_.settled, [&](const Settled& row) {
+    return row.owned == &owned && row.key.empty() && row.table == letter.table &&
+           row.schema == letter.schema;
+  });
 }
 
 absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
@@ -320,10 +330,6 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
     return refuse("forged",
                   absl::InvalidArgumentError(
                       "the body names another table, operation or source than the subject"));
-  }
-  const auto set_aside = owned.set_aside.find(transaction.position);
-  if (body_.transactions.empty() && set_aside != owned.set_aside.end()) {
-    return refuse("transaction", TransactionSetAside(set_aside->second));
   }
   auto table = FindTable();
   if (table.status().code() == absl::StatusCode::kNotFound)

@@ -119,7 +119,7 @@ class Worker {
     int64_t counted_duplicates = 0;
     uint64_t shown_sequence = 0;  // of the newest message that the fleet state knows of
   };
-  // A row whose letters this transaction settles.
+  // A row whose letters this transaction settles; no key: a table without letters of messages.
   struct Settled {
     Owned* owned;
     std::string schema, table, key;
@@ -198,6 +198,7 @@ class Worker {
   // A whole message becomes a dead letter.
   void Refuse(Owned& owned, const FedTransaction& transaction, const ReceivedMessage& message,
               const char* reason, const absl::Status& why);
+  void LackMessage(Owned& owned, const DeadLetter& letter);
   SourceProgress& ProgressOf(Owned& owned);
   void Advance(Owned& owned, const FedTransaction& transaction);
   // How far all sources of the batch move, as PgTarget wants it.
@@ -240,7 +241,11 @@ class Worker {
   // Inside a savepoint; changes that meet a letter must come one by one.
   absl::Status ApplyPiece(size_t begin, size_t end);
   absl::Status ApplyMeeting(size_t index);
-  absl::Status Supersede(const Change& change);
+  absl::Status ApplyRelying(size_t index);
+  absl::Status ApplyFolded(size_t index);
+  absl::Status ApplyRefetched(size_t index);
+  absl::Status Supersede(const Change& change, const char* why);
+  absl::Status SupersedeOldKey(const Change& move);
   absl::Status LeaveOldKey(const Change& change, DeadLetter* letter);
   absl::Status AddRowLetter(Owned& owned, const DeadLetter& letter);
 

@@ -190,8 +190,13 @@ void Worker::AfterCommit(absl::Time begun) {
         .Increment(static_cast<double>(count));
   }
   const int64_t hidden = target_->hidden();
-  for (const Settled& row : pending_.settled)
-    row.owned->letters.Remove(row.schema, row.table, row.key);
+  for (const Settled& row : pending_.settled) {
+    if (row.key.empty()) {
+      row.owned->letters.RemoveTable(row.schema, row.table);
+    } else {
+      row.owned->letters.Remove(row.schema, row.table, row.key);
+    }
+  }
   for (const auto& [owned, letters] : pending_.superseded)
     owned->metrics.superseded.Increment(static_cast<double>(letters));
   for (auto& [owned, progress] : pending_.progress) {

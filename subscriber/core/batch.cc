@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "subscriber/core/letter_meeting.h"
 #include "subscriber/core/register_sql.h"
 
 namespace pmoves {
@@ -28,14 +29,6 @@ bool IsWholeImage(ChangeKind kind) {
   return kind == ChangeKind::kWhole || kind == ChangeKind::kDelete;
 }
 
-// What the table's policy leaves out.
-bool Ignored(const Change& change) {
-  const TablePolicy& policy = change.table->policy;
-  if (policy.row.kind == RuleKind::kAppendOnly) return !change.inserted;
-  if (change.kind == ChangeKind::kDelete) return policy.on_delete == DeletePolicy::kIgnore;
-  return change.kind == ChangeKind::kTruncate && policy.truncate == TruncatePolicy::kIgnore;
-}
-
 // Which of two sources' changes is kept is decided where it can be logged: in the database.
 bool LogsConflict(const Change& a, const Change& b) {
   return *a.source != *b.source && a.table->policy.log != ConflictLog::kOff;
@@ -46,7 +39,7 @@ class Planner {
   Planner(ChangeSet* set, size_t expected) : set_(set) { by_key_.reserve(expected); }
 
   void Add(const Change& change) {
-    if (Ignored(change)) return;
+    if (IsLeftOut(change)) return;
     if (change.kind == ChangeKind::kTruncate || change.kind == ChangeKind::kMove) {
       CloseStep();
       effects_.push_back({&change, change.kind, change.shape, change.first_value});

@@ -66,6 +66,15 @@ absl::Status NeedsWholeRow(std::string_view reason, const TargetTable& table) {
                     reason);
 }
 
+absl::Status WaitsBehindLetter(const TargetTable& table) {
+  return WithReason(
+      absl::InvalidArgumentError(absl::StrFormat(
+          "joined: an earlier change of the row is a dead letter, and what %s shows depends on "
+          "every change of it: retry them in their order, or discard the earlier one",
+          table.Name())),
+      kJoined);
+}
+
 absl::Status ComesTooLate(const TargetTable& table) {
   return WithReason(
       absl::InvalidArgumentError(absl::StrFormat(
@@ -108,8 +117,9 @@ std::string DeadLetter::Identity() const {
 }
 
 bool DeadLetter::WantsRow() const {
-  return !key.empty() && (reason == kUpdateMissing || reason == kUpdateIncomplete ||
-                          reason == kJoined || reason == kUnread);
+  if (key.empty()) return false;
+  return reason == kUpdateMissing || reason == kUpdateIncomplete || reason == kUnread ||
+         (reason == kJoined && operation == "UPDATE");
 }
 
 namespace {

@@ -54,9 +54,10 @@ inline constexpr std::string_view kUpdateMissing = "update_missing";  // the cen
 inline constexpr std::string_view kUpdateIncomplete =
     "update_incomplete";  // the row is another source's
 
-// A partial update of a row of which an earlier change is a dead letter: it would be laid over a
-// hole.
+// A change of a row of which an earlier change is a dead letter: it would be laid over a hole.
 inline constexpr std::string_view kJoined = "joined";
+// Not for want of columns: the table's rule or policy depends on every change of the row.
+absl::Status WaitsBehindLetter(const TargetTable& table);
 
 // The edge could not read a value that wal2json does not show (proto::kUnreadToken).
 inline constexpr std::string_view kUnread = "unread";

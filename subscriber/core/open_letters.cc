@@ -5,6 +5,8 @@
 namespace pmoves {
 namespace {
 
+constexpr std::string_view kAnyKey = "any";  // no KeyText: that is an object
+
 uint64_t HashOf(std::string_view schema, std::string_view table, std::string_view key) {
   const std::hash<std::string_view> hash;
   uint64_t mixed = hash(schema);
@@ -32,5 +34,15 @@ void OpenLetters::Remove(std::string_view schema, std::string_view table, std::s
 bool OpenLetters::MayHold(const TargetTable& table, std::string_view key) const {
   return full_ || hashes_.contains(HashOf(table.SourceSchema(), table.SourceTable(), key));
 }
+
+void OpenLetters::AddTable(std::string_view schema, std::string_view table) {
+  Add(schema, table, kAnyKey);
+}
+
+void OpenLetters::RemoveTable(std::string_view schema, std::string_view table) {
+  Remove(schema, table, kAnyKey);
+}
+
+bool OpenLetters::MayLack(const TargetTable& table) const { return MayHold(table, kAnyKey); }
 
 }  // namespace pmoves

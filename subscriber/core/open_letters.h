@@ -27,6 +27,10 @@ class OpenLetters {
   void Add(std::string_view schema, std::string_view table, std::string_view key);
   void Remove(std::string_view schema, std::string_view table, std::string_view key);
   bool MayHold(const TargetTable& table, std::string_view key) const;
+  // A message of the table is set aside as a whole: any of its rows may lack a change.
+  void AddTable(std::string_view schema, std::string_view table);
+  void RemoveTable(std::string_view schema, std::string_view table);
+  bool MayLack(const TargetTable& table) const;
   bool empty() const { return hashes_.empty() && !full_; }
 
  private:

@@ -139,6 +139,7 @@ void PgTarget::ForgetStatements() {
 
 absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
   hidden_ = 0;
+  planned_ = 0;
   if (begin == end) return absl::OkStatus();
   RETURN_IF_ERROR(RequireExact(*set, begin, end));
   RETURN_IF_ERROR(LockTables(*set, begin, end));
@@ -148,7 +149,10 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
                   set->changes.begin() + static_cast<ptrdiff_t>(end),
                   [](const Change& change) { return UsesRegisters(change.table->policy); });
   if (registers) RETURN_IF_ERROR(BeginTouching());
-  for (const MergeStep& step : PlanMerge(set, begin, end)) RETURN_IF_ERROR(RunStep(*set, step));
+  for (const MergeStep& step : PlanMerge(set, begin, end)) {
+    for (const EffectGroup& group : step) planned_ += static_cast<int64_t>(group.effects.size());
+    RETURN_IF_ERROR(RunStep(*set, step));
+  }
   return registers ? RecomputeTouched(*set, begin, end) : absl::OkStatus();
 }
 
@@ -168,10 +172,14 @@ absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end
   if (!connection_.IsOpen()) return status;
   RETURN_IF_ERROR(
       connection_.Execute("ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece").status());
+  SavepointRolledBack();
+  return status;
+}
+
+void PgTarget::SavepointRolledBack() {
   ForgetUncommittedStages();
   new_writers_.clear();
   locks_.clear();  // those taken inside are released; taking one again is harmless
-  return status;
 }
 
 void PgTarget::NoteVersions(const ChangeSet& set, size_t begin, size_t end) {

@@ -112,11 +112,16 @@ class PgTarget {
   }
   absl::Status Commit();
   void Rollback();
+  // The caller has rolled back to a savepoint of its own.
+  void SavepointRolledBack();
   // Table definitions changed: prepared statements and stages of before must not be used.
   void ForgetStatements();
 
   // Row changes of the last Apply that changed nothing because a newer version was there.
   int64_t hidden() const { return hidden_; }
+  // What the last Apply had to merge: the changes' net effects, without what the policies leave
+  // out.
+  int64_t planned() const { return planned_; }
 
   // Conflicts logged in this transaction: (table, type, resolution) -> rows.
   using ConflictCounts = std::map<std::tuple<std::string, std::string, std::string>, int64_t>;
@@ -285,6 +290,7 @@ class PgTarget {
   std::string copy_buffer_;
   int next_name_ = 0;
   int64_t hidden_ = 0;
+  int64_t planned_ = 0;
 };
 
 }  // namespace pmoves
