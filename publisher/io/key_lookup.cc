@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/substitute.h"
 #include "common/base/status.h"
 #include "proto/json_token.h"
 
@@ -18,7 +19,7 @@ constexpr char kBeginSql[] =
     "statement_timeout = %d; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET "
     "LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
-// One row per column that was asked for. $1: the table, $2: the columns.
+// One row per column that was asked for. $1: the table, $2: the columns, as literals.
 constexpr char kColumnsSql[] = R"(
 SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
        (SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
@@ -80,15 +81,12 @@ KeyLookup::KeyLookup(PgConnection& connection, const Relation& relation)
 KeyLookup::~KeyLookup() { connection_.Rollback(); }
 
 absl::Status KeyLookup::Prepare(const std::vector<std::string>& columns) {
-  RETURN_IF_ERROR(
-      connection_
-          .Execute(absl::StrFormat(kBeginSql, absl::ToInt64Milliseconds(kReadLockTimeout),
-                                   absl::ToInt64Milliseconds(kReadTimeout)))
-          .status());
-  const std::string oid = absl::StrFormat("%d", relation_.oid);
-  const std::string names = TextArray(columns);
-  ASSIGN_OR_RETURN(const PgRows rows,
-                   connection_.Execute(kColumnsSql, {PgParam(oid), PgParam(names)}));
+  // In one round trip.
+  const std::string begin = absl::StrFormat(kBeginSql, absl::ToInt64Milliseconds(kReadLockTimeout),
+                                            absl::ToInt64Milliseconds(kReadTimeout));
+  const std::string look = absl::Substitute(kColumnsSql, "", relation_.oid,
+                                            connection_.QuoteLiteral(TextArray(columns)));
+  ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(begin + ";" + look));
   if (rows.size() != static_cast<int>(columns.size())) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "table %s.%s was altered or dropped a moment ago", relation_.schema, relation_.table));

@@ -139,7 +139,9 @@ void SlotMonitor::TouchWhenIdle(const SlotStatus& status) {
 
 void SlotMonitor::AddRate(SlotStatus* status) {
   status->wal_bytes_per_second = last_.wal_bytes_per_second;
-  const double seconds = static_cast<double>(status->polled_us - last_.polled_us) / 1e6;
+  const SteadyTime polled_at = SteadyNow();
+  const double seconds =
+      std::chrono::duration<double>(polled_at - std::exchange(polled_at_, polled_at)).count();
   if (last_.polled && seconds > 0 && status->wal_end >= last_.wal_end) {
     constexpr double kMemorySeconds = 60;
     const double now = static_cast<double>(status->wal_end.value - last_.wal_end.value) / seconds;

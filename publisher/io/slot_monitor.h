@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "common/base/mutex.h"
 #include "common/io/pg_connection.h"
+#include "common/io/steady_time.h"
 #include "publisher/metrics.h"
 #include "publisher/status.h"
 
@@ -54,7 +55,8 @@ class SlotMonitor {
   Metrics& metrics_;
   std::unique_ptr<PgConnection> connection_;
   SlotStatus last_;
-  std::chrono::steady_clock::time_point moved_at_;  // the WAL's end, when it was seen to move
+  SteadyTime polled_at_;  // last_ was
+  SteadyTime moved_at_;   // the WAL's end, when it was seen to move
   Mutex mutex_;
   std::condition_variable_any wake_;
   std::jthread thread_;  // last: uses all of the above
