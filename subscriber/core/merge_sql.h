@@ -104,6 +104,13 @@ std::string ParameterKey(const TargetTable& table, std::vector<uint32_t>* types)
 std::string CompareVersions(const std::string& left, const char* op, const std::string& right);
 // Neither a tombstone nor, where a truncate takes all rows, the table's floor is newer than s.
 std::string NotBuried(const TargetTable& table);
+// The version that an UPDATE of `left` writes, `right`'s: an error if a column that PostgreSQL does
+// not update (GENERATED ALWAYS AS IDENTITY) were to get another value by it. Of these columns, -1
+// for none.
+std::string VersionUnlessFixed(const TargetTable& table, const std::vector<int>& columns,
+                               const std::string& left, const std::string& right);
+// Is it such a column? In the key its value is equal anyway.
+bool IsFixed(const TargetTable& table, int column);
 // left."id" = right."id" AND ...
 std::string KeysEqual(const TargetTable& table, const std::string& left, const std::string& right);
 // The rows of a stage with the target's names, as s.

@@ -37,8 +37,10 @@ RowStatement MoveInPlace(const TargetTable& table, const Shape& shape, bool whol
     const TargetColumn& column = table.WrittenColumn(shape, written);
     if (!column.identity_always) sets.push_back(Assignment(column));
   }
-  for (const char* column : {"_source", "_source_updated_at", "_sync_version"})
+  for (const char* column : {"_source", "_source_updated_at"})
     sets.push_back(absl::StrFormat("%s = s.%s", column, column));
+  sets.push_back(
+      absl::StrFormat("_sync_version = %s", VersionUnlessFixed(table, shape.columns, "o", "s")));
   const std::string own = whole ? "" : " AND o._source = s._source";
   statement.sql = absl::StrFormat(
       "UPDATE %s AS o SET %s FROM %s CROSS JOIN LATERAL %s WHERE %s AND %s%s AND %s AND %s",

@@ -154,6 +154,15 @@ class Checker {
     }
     for (int index : table_.key) {
       const std::string& name = table_.columns[static_cast<size_t>(index)].name;
+      if (table_.columns[static_cast<size_t>(index)].generated) {
+        Problem(
+            "primary key",
+            absl::StrFormat("\"%s\" of %s is GENERATED ALWAYS AS (...): the centre computes it, "
+                            "so no change can say which row it is about; take it out of the "
+                            "key, or make it a plain column here (ALTER COLUMN ... DROP "
+                            "EXPRESSION)",
+                            name, table_.Name()));
+      }
       if (!IsSkipped(name)) continue;
       Problem("skip",
               absl::StrFormat("\"%s\" is in the primary key of %s, rows cannot do without it", name,

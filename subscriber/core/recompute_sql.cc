@@ -8,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "subscriber/core/conflict_log_sql.h"
 #include "subscriber/core/json_sql.h"
+#include "subscriber/core/merge_sql.h"
 #include "subscriber/core/register_sql.h"
 #include "subscriber/core/rule_sql.h"
 
@@ -178,6 +179,10 @@ RowParts PartsOf(const TargetTable& table, Picks* picks) {
   parts.Add("_source", "p.winner", true);
   parts.Add("_source_updated_at", "p.committed_at", true);
   parts.Add("_sync_version", "p.v", true);
+  std::vector<int> all;
+  for (size_t i = 0; i < table.columns.size(); ++i) all.push_back(static_cast<int>(i));
+  parts.sets.back() =
+      absl::StrFormat("_sync_version = %s", VersionUnlessFixed(table, all, "t", "EXCLUDED"));
   return parts;
 }
 

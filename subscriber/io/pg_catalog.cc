@@ -37,7 +37,8 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerat
   b.typname,
   COALESCE((SELECT array_position(i.indkey::int2[], a.attnum) FROM pg_index i
             WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indimmediate), -1) AS key_position,
-  (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = '') AS default_sql,
+  COALESCE((SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = ''),
+    CASE WHEN a.attidentity <> '' THEN format('nextval(%L::regclass)', pg_get_serial_sequence(a.attrelid::regclass::text, a.attname)) END) AS default_sql,
   b.typcategory,
   EXISTS (SELECT 1 FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
           JOIN pg_type e ON e.oid = CASE WHEN b.typcategory = 'A' THEN b.typelem ELSE b.oid END
