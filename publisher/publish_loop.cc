@@ -14,6 +14,7 @@
 #include "common/base/status.h"
 #include "common/io/log.h"
 #include "proto/subject.h"
+#include "publisher/io/stream_room.h"
 
 namespace pmoves {
 namespace {
@@ -21,6 +22,7 @@ namespace {
 constexpr int kEventsPerTurn = 1024;
 constexpr absl::Duration kAdvanceInterval = absl::Milliseconds(100);
 constexpr absl::Duration kStatusInterval = absl::Milliseconds(200);
+constexpr absl::Duration kRoomInterval = absl::Seconds(5);
 constexpr absl::Duration kCatalogInterval = absl::Minutes(1);
 constexpr absl::Duration kCatchingUpAfter = absl::Seconds(1);
 constexpr absl::Duration kSoundAfter = absl::Seconds(5);
@@ -252,6 +254,27 @@ std::string PublishLoop::Trouble(const std::vector<std::string>& missing) const 
                        absl::StrJoin(missing, ", "));
 }
 
+const std::string& PublishLoop::NoRoom() {
+  const absl::Status full = parts_.sink.full();
+  if (full.ok()) {
+    if (!no_room_.empty()) LogInfo("stream_has_room", "the stream has room again; going on");
+    no_room_.clear();
+    return no_room_;
+  }
+  if (no_room_.empty()) {
+    parts_.metrics.CountPublishError(full);
+  } else if (now_ < look_at_room_) {
+    return no_room_;
+  }
+  look_at_room_ = now_ + kRoomInterval;
+  const std::string& source = parts_.config.source;
+  no_room_ = WhyFull({source, parts_.config.stream.max_bytes, full,
+                      parts_.sink.open_transaction_bytes(), parts_.sink.in_flight_bytes()},
+                     parts_.jetstream.GetStream(proto::StreamName(source)));
+  LogLimited(LogLevel::kError, "stream_full", no_room_);
+  return no_room_;
+}
+
 void PublishLoop::ShowStatus() {
   Metrics& metrics = parts_.metrics;
   if (now_ < status_due_) return;
@@ -260,15 +283,18 @@ void PublishLoop::ShowStatus() {
   was_streaming_ = was_streaming_ || (streaming && now_ - started_at_ > kSoundAfter);
   parts_.stuck.Passed(parts_.pump.place());
   const bool stuck = parts_.stuck.stuck();
-  const char* state = stuck ? "blocked" : streaming ? "streaming" : "catching_up";
+  const std::string& no_room = NoRoom();
+  const char* state = stuck || !no_room.empty() ? "blocked"
+                      : streaming               ? "streaming"
+                                                : "catching_up";
   const HandoffLedger& ledger = parts_.ledger;
   const std::vector<std::string> missing = parts_.catalog.Missing();
   const std::string trouble = stuck ? parts_.stuck.reason() : Trouble(missing);
   parts_.board.Update([&](PublisherStatus& status) {
     status.state = state;
-    status.reason = trouble;
+    status.reason = no_room.empty() ? trouble : no_room;
     status.waiting_tables = missing;
-    status.refusal = stuck ? kStuckRefusal : "";
+    status.refusal = !no_room.empty() ? "stream_full" : stuck ? kStuckRefusal : "";
     status.received = received_;
     status.published = ledger.stored();
     status.applied = ledger.applied();

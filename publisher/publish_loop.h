@@ -23,6 +23,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/io/jetstream.h"
 #include "common/io/nats_client.h"
 #include "common/io/stop.h"
 #include "publisher/change_pump.h"
@@ -59,6 +60,7 @@ class PublishLoop {
     PgCatalog& catalog;
     AppliedFeed& applied;
     NatsClient& nats;
+    JetStream& jetstream;
     StatusBoard& board;
     Metrics& metrics;
     StopSignal& stop;
@@ -89,6 +91,8 @@ class PublishLoop {
   void MaybeHeartbeat();
   std::string Trouble(const std::vector<std::string>& missing) const;
   void ShowStatus();
+  // Why nothing is published although all is connected; "" when that is not so.
+  const std::string& NoRoom();
   void Wait();
   absl::Duration GatherTime() const;
   absl::Status Drain();
@@ -119,6 +123,9 @@ class PublishLoop {
   absl::Time heartbeat_due_;
   absl::Time status_due_;
   absl::Time catalog_due_;
+
+  std::string no_room_;
+  absl::Time look_at_room_;
 
   std::vector<StoredMessage> acks_;
   uint64_t received_bytes_ = 0;  // not yet counted in the metrics

@@ -15,6 +15,7 @@
 #include "publisher/io/nonfinite_reader.h"
 #include "publisher/io/pg_preflight.h"
 #include "publisher/io/refetch_feed.h"
+#include "publisher/io/stream_room.h"
 #include "publisher/io/stream_tail.h"
 #include "publisher/io/waiting_tables.h"
 #include "publisher/io/writer_fence.h"
@@ -117,6 +118,12 @@ absl::Status Session::ConnectNats() {
   absl::Status streams = EnsureStreams(*jetstream_, config);
   if (absl::IsFailedPrecondition(streams)) return Refused("stream", std::move(streams));
   RETURN_IF_ERROR(streams);
+  ASSIGN_OR_RETURN(const StreamInfo info, jetstream_->GetStream(proto::StreamName(config.source)));
+  if (const std::string difference = SizeDifference(info, config.stream.max_bytes);
+      !difference.empty()) {
+    LogLimited(LogLevel::kWarn, "stream.size", difference,
+               {{"fix", ResizeCommand(config.source, config.stream.max_bytes)}});
+  }
   ASSIGN_OR_RETURN(applied_, AppliedFeed::Subscribe(*nats_, config.source));
   return absl::OkStatus();
 }
@@ -262,9 +269,10 @@ absl::Status Session::Publish() {
            {"unfinished_tail", facts_.tail.unfinished ? "yes" : "no"},
            {"foreign_messages", facts_.tail.foreign_messages},
            {"tables", static_cast<uint64_t>(catalog_->size())}});
-  PublishLoop loop({config, *source_, pump, refetcher, plan, *sink, ledger, *catalog_, *applied_,
-                    *nats_, context_.board, context_.metrics, context_.stop, context_.stuck},
-                   decision_.epoch, facts_.slot.confirmed);
+  PublishLoop loop(
+      {config, *source_, pump, refetcher, plan, *sink, ledger, *catalog_, *applied_, *nats_,
+       *jetstream_, context_.board, context_.metrics, context_.stop, context_.stuck},
+      decision_.epoch, facts_.slot.confirmed);
   absl::Status status = loop.Run();
   was_sound_ = loop.was_streaming() && !context_.stuck.stuck();
   if (!status.ok() && context_.stuck.stuck()) return Refused(kStuckRefusal, std::move(status));

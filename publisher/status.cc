@@ -158,6 +158,7 @@ std::string HeartbeatJson(const PublisherStatus& status, int64_t now_us) {
   json.Text("version", status.version);
   json.Text("state", status.state);
   json.Text("reason", status.reason);
+  json.Text("refusal", status.refusal);
   json.Time("clock", now_us);
   json.Time("started", status.started_us);
   json.Time("last_commit", status.last_commit_us);

@@ -18,6 +18,7 @@
 #include "publisher/io/edge_state.h"
 #include "publisher/io/pg_preflight.h"
 #include "publisher/io/pg_wal_source.h"
+#include "publisher/io/stream_room.h"
 #include "publisher/io/table_entries.h"
 #include "publisher/io/writer_fence.h"
 #include "publisher/publisher.h"
@@ -140,6 +141,12 @@ void CheckStream(JetStream& jetstream, const PublisherConfig& config, Report* re
   if (info.ok()) {
     report->Pass("stream", absl::StrFormat("%s holds %d messages, %d bytes", name, info->messages,
                                            info->bytes));
+    if (const std::string difference = SizeDifference(*info, config.stream.max_bytes);
+        !difference.empty()) {
+      report->Add({Verdict::kWarn, "stream", difference,
+                   ResizeCommand(config.source, config.stream.max_bytes) +
+                       ", or set stream.max_bytes to what the stream has"});
+    }
   } else if (absl::IsNotFound(info.status())) {
     report->Pass("stream", name + " does not exist yet; `run` creates it");
   } else {

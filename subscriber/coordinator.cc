@@ -26,6 +26,8 @@ constexpr absl::Duration kCollectMore = absl::Seconds(1);
 constexpr absl::Duration kMaintainLog = absl::Minutes(10);
 constexpr absl::Duration kAsk = absl::Seconds(1);
 constexpr absl::Duration kSettle = absl::Milliseconds(500);
+// In the heartbeat of a publisher whose stream takes nothing more.
+constexpr const char kSaysFull[] = "\"refusal\":\"stream_full\"";
 constexpr absl::Duration kSettleBudget = absl::Milliseconds(500);
 
 }  // namespace
@@ -213,14 +215,16 @@ void Coordinator::Report(absl::Time now, bool everything) {
     return;
   }
   for (const SourceState& state : sources) {
-    if (!state.owned || state.epoch == 0) continue;
     Durable& durable = durable_[state.source];
     const uint64_t purged = durable.useless;
-    durable = {state.stream_created, state.sequence, state.epoch, state.position, 0};
+    durable = {state.stream_created, state.sequence, state.epoch, state.position, 0, false};
     if (state.useless_in == state.stream_created && state.useless <= state.sequence)
       durable.useless = state.useless;
-    // Room for what is sent anew is needed now.
-    if (durable.useless > purged) purge_at_ = absl::InfinitePast();
+    durable.full = state.heartbeat.find(kSaysFull) != std::string::npos;
+    // Room is needed now.
+    const bool more = durable.sequence > purged_[state.source].below;
+    if (durable.useless > purged || (durable.full && more)) purge_at_ = absl::InfinitePast();
+    if (state.epoch == 0) continue;  // nothing is applied, but something may be superseded
     const absl::Status sent =
         nats_.Publish(std::string(proto::kAppliedPrefix) + state.source,
                       proto::EncodeApplied({state.source, state.epoch, state.position, state.hlc}));
@@ -233,8 +237,9 @@ void Coordinator::Report(absl::Time now, bool everything) {
 }
 
 void Coordinator::Purge() {
-  const uint64_t keep = static_cast<uint64_t>(config_.retain_applied);
   for (const auto& [source, applied] : durable_) {
+    // A look back is not worth that a publisher waits for room.
+    const uint64_t keep = applied.full ? 0 : static_cast<uint64_t>(config_.retain_applied);
     // This and what follows stays, so the stream is never empty.
     uint64_t below = applied.sequence > keep ? applied.sequence - keep : 0;
     Purged& done = purged_[source];

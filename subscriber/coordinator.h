@@ -94,6 +94,7 @@ class Coordinator {
     uint32_t epoch = 0;
     Lsn position;
     uint64_t useless = 0;  // up to here nothing is kept, not even for a look back
+    bool full = false;     // its publisher waits for room
   };
   struct Purged {
     std::string stream_created;

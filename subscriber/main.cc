@@ -30,6 +30,7 @@
 #include "subscriber/io/pg_target.h"
 #include "subscriber/io/rule_check.h"
 #include "subscriber/retry_progress.h"
+#include "subscriber/stream_verbs.h"
 #include "subscriber/subscriber.h"
 
 namespace pmoves {
@@ -67,6 +68,8 @@ int Init(const SubscriberConfig& config, const CliArgs& args) {
   return kExitOk;
 }
 
+constexpr double kNearlyFull = 0.8;
+
 // The streams that `run` would read or write.
 void CheckStreams(JetStream& jetstream, const std::vector<std::string>& names,
                   const SubscriberConfig& config, std::vector<CheckLine>* lines) {
@@ -76,6 +79,15 @@ void CheckStreams(JetStream& jetstream, const std::vector<std::string>& names,
     const auto info = jetstream.GetStream(name);
     if (!info.ok()) continue;  // removed meanwhile
     const StreamUse use = last_values ? StreamUse::kLastValue : StreamUse::kChanges;
+    const double limit = static_cast<double>(info->max_bytes);
+    if (!last_values && limit > 0 && static_cast<double>(info->bytes) > kNearlyFull * limit) {
+      lines->push_back({CheckLine::Grade::kWarn,
+                        absl::StrFormat("stream %s is nearly full: it holds %d of at most %d bytes",
+                                        name, info->bytes, info->max_bytes),
+                        absl::StrFormat("is the subscriber behind? Else: "
+                                        "pmoves-sync-subscriber stream resize %s --max-bytes SIZE",
+                                        SourceOfStream(name, config))});
+    }
     for (const StreamFault& fault : FaultsOf(name, info->settings, use, 0)) {
       lines->push_back(
           {CheckLine::Grade::kFail, absl::StrFormat("stream %s: %s", name, fault.what), fault.fix});
@@ -458,6 +470,7 @@ CliProgram Program() {
        {}},
       {"verify", "(not in this version)", {}, Verb(NotInThisVersion), {}},
   };
+  for (CliVerb& verb : StreamVerbs()) program.verbs.push_back(std::move(verb));
   return program;
 }
 

@@ -314,6 +314,33 @@ absl::Status JetStream::EnsureStream(const StreamConfig& config) {
       absl::StrFormat("stream %s is being created and deleted by somebody else", config.name));
 }
 
+absl::StatusOr<StreamInfo> JetStream::ResizeStream(const std::string& name, int64_t max_bytes) {
+  ASSIGN_OR_RETURN(const std::string json, Call("STREAM.INFO." + name, ""));
+  simdjson::dom::parser parser;
+  ASSIGN_OR_RETURN(const element answer, Parse(json, &parser));
+  const StreamInfo info = ParseStream(answer);
+  simdjson::dom::object config;
+  if (info.name != name || answer["config"].get(config) != simdjson::SUCCESS)
+    return BadAnswer("stream configuration");
+  if (max_bytes > 0 && info.bytes > static_cast<uint64_t>(max_bytes)) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "stream %s holds %d bytes already: with a limit of %d messages would be lost", name,
+        info.bytes, max_bytes));
+  }
+  std::string request = absl::StrFormat(R"({"max_bytes":%d)", max_bytes);
+  for (const auto& field : config) {
+    if (field.key == "max_bytes") continue;
+    absl::StrAppendFormat(&request, ",%s:%s", proto::JsonString(field.key),
+                          simdjson::minify(field.value));
+  }
+  RETURN_IF_ERROR(Call("STREAM.UPDATE." + name, request + "}").status());
+  return GetStream(name);
+}
+
+absl::Status JetStream::RemoveStream(const std::string& name) {
+  return Call("STREAM.DELETE." + name, "").status();
+}
+
 absl::StatusOr<std::vector<std::string>> JetStream::ListStreams() {
   std::vector<std::string> names;
   simdjson::dom::parser parser;

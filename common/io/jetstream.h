@@ -73,6 +73,12 @@ class JetStream {
   // name is taken by a stream that does not cover our subjects or may lose messages
   // (stream_rules.h), or when another stream already has our subjects.
   absl::Status EnsureStream(const StreamConfig& config);
+  // Changes how many bytes the stream may hold, and nothing else: settings that this program does
+  // not know stay as they are. kFailedPrecondition: it holds more than that already (the server
+  // would drop messages), or the server refuses.
+  absl::StatusOr<StreamInfo> ResizeStream(const std::string& name, int64_t max_bytes);
+  // With all its messages.
+  absl::Status RemoveStream(const std::string& name);
   absl::StatusOr<std::vector<std::string>> ListStreams();  // all names, paged inside
   absl::StatusOr<StoredRecord> GetMessage(const std::string& stream, uint64_t sequence);
   absl::StatusOr<StoredRecord> GetLastMessage(const std::string& stream,

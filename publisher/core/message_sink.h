@@ -3,7 +3,9 @@
 // "Stored" means: JetStream acknowledged the message with the sequence that was expected. Every
 // message is fenced by the expected last sequence, so after any failure all later ones are refused
 // too: the sink then stays failed (corked) until a new one is made from the stream's tail. There is
-// no retry inside.
+// no retry inside but one: a stream that is full says no and stays as it is, so the message that
+// it refused, and those behind it, are sent again until there is room. (To begin again from the
+// tail would store a large transaction from its first message each time.)
 // Thread:       publish loop only.
 #ifndef PMOVES_PUBLISHER_CORE_MESSAGE_SINK_H_
 #define PMOVES_PUBLISHER_CORE_MESSAGE_SINK_H_
@@ -40,8 +42,12 @@ class MessageSink {
   //                       begin again from the tail
   //   kAborted            wrong last sequence: the stream moved without us; look at the tail for
   //                       who did it
-  //   kResourceExhausted  the stream is full (discard new): wait, WAL keeps the data
   virtual absl::Status TakeAcks(std::vector<StoredMessage>* acks) = 0;
+  // kResourceExhausted, with the server's words, while the stream is full (discard new): nothing
+  // has room, TakeAcks tries again from time to time, the WAL keeps the rest.
+  virtual absl::Status full() const = 0;
+  // Stored bytes of the transaction whose last message is not stored yet.
+  virtual size_t open_transaction_bytes() const = 0;
   virtual size_t in_flight_messages() const = 0;
   virtual size_t in_flight_bytes() const = 0;
 };

@@ -25,6 +25,12 @@ constexpr int64_t kMessageTooLarge = 10054;    // JSStreamMessageExceedsMaximumE
 constexpr int64_t kWrongLastSequence = 10071;  // JSStreamWrongLastSequenceErrF
 constexpr int64_t kWrongLastSequenceConstant = 10164;
 constexpr int64_t kStoreFailed = 10077;  // JSStreamStoreFailedF: the stream's limits
+// The server's or the account's storage is used up.
+constexpr int64_t kAccountExceeded = 10002;  // JSAccountResourcesExceededErr
+constexpr int64_t kInsufficient = 10023;     // JSInsufficientResourcesErr
+constexpr int64_t kStorageExceeded = 10047;  // JSStorageResourcesExceededErr
+// How often a full stream is tried.
+constexpr int64_t kFullRetryNs = int64_t{500} * 1000 * 1000;
 
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -40,6 +46,9 @@ absl::Status RefusalStatus(const std::string& stream, int64_t code, std::string_
     case kWrongLastSequenceConstant:
       return absl::AbortedError(message);
     case kStoreFailed:
+    case kAccountExceeded:
+    case kInsufficient:
+    case kStorageExceeded:
       return absl::ResourceExhaustedError(message);
     case kMessageTooLarge:
       return absl::FailedPreconditionError(message);
@@ -136,7 +145,7 @@ JetStreamSink::JetStreamSink(NatsClient& client, std::string stream,
 JetStreamSink::~JetStreamSink() = default;
 
 bool JetStreamSink::HasRoom() const {
-  if (!failed_.ok()) return false;
+  if (!failed_.ok() || !full_.ok()) return false;
   return in_flight_.empty() ||
          (in_flight_.size() < options_.window_messages && in_flight_bytes_ < options_.window_bytes);
 }
@@ -146,12 +155,6 @@ absl::Status JetStreamSink::Publish(OutgoingMessage message) {
   PMOVES_CHECK(HasRoom());
   NatsClient::Headers headers = proto::EncodeHeaders(message.envelope);
   headers.emplace_back(kFenceHeader, std::to_string(last_sequence_));
-  const uint64_t number = first_number_ + in_flight_.size();
-  char digits[24];
-  char* end = std::to_chars(digits, digits + sizeof digits, number).ptr;
-  reply_.resize(reply_prefix_);
-  reply_.append(digits, end);
-
   InFlight entry;
   entry.stored = {.position = message.envelope.position,
                   .last = message.envelope.last,
@@ -160,16 +163,25 @@ absl::Status JetStreamSink::Publish(OutgoingMessage message) {
                   .commit_us = message.commit_us};
   entry.bytes = message.subject.size() + message.body.size();
   for (const auto& [name, value] : headers) entry.bytes += std::strlen(name) + value.size();
-  entry.sent_ns = NowNs();
-  const absl::Status sent = client_.Publish(message.subject, reply_, headers, message.body);
-  if (!sent.ok()) {
-    Cork(sent);
-    return failed_;
-  }
+  entry.subject = std::move(message.subject);
+  entry.headers = std::move(headers);
+  entry.body = std::move(message.body);
+  RETURN_IF_ERROR(Send(&entry, first_number_ + in_flight_.size()));
   ++last_sequence_;
   in_flight_bytes_ += entry.bytes;
-  in_flight_.push_back(entry);
+  in_flight_.push_back(std::move(entry));
   return absl::OkStatus();
+}
+
+absl::Status JetStreamSink::Send(InFlight* entry, uint64_t number) {
+  char digits[24];
+  char* end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  reply_.resize(reply_prefix_);
+  reply_.append(digits, end);
+  entry->sent_ns = NowNs();
+  const absl::Status sent = client_.Publish(entry->subject, reply_, entry->headers, entry->body);
+  if (!sent.ok()) Cork(sent);
+  return failed_;
 }
 
 absl::Status JetStreamSink::TakeAcks(std::vector<StoredMessage>* acks) {
@@ -188,20 +200,29 @@ absl::Status JetStreamSink::TakeAcks(std::vector<StoredMessage>* acks) {
   }
   while (!in_flight_.empty() && in_flight_.front().acknowledged) {
     in_flight_bytes_ -= in_flight_.front().bytes;
+    open_transaction_bytes_ =
+        in_flight_.front().stored.last ? 0 : open_transaction_bytes_ + in_flight_.front().bytes;
     acks->push_back(in_flight_.front().stored);
     in_flight_.pop_front();
     ++first_number_;
   }
   if (failed_.ok()) CheckOverdue();
+  if (failed_.ok()) RetryWhenDue();
   return failed_;
 }
 
 void JetStreamSink::Accept(const Ack& ack) {
+  const uint64_t index = ack.number - first_number_;
   if (!ack.status.ok()) {
-    Cork(ack.status);
+    if (ack.number < echoes_below_) return;  // refused because of the one before it
+    const bool known = ack.number >= first_number_ && index < in_flight_.size();
+    if (absl::IsResourceExhausted(ack.status) && known) {
+      Refused(index, ack.status);
+    } else {
+      Cork(ack.status);
+    }
     return;
   }
-  const uint64_t index = ack.number - first_number_;
   if (ack.number < first_number_ || index >= in_flight_.size() || in_flight_[index].acknowledged) {
     Cork(absl::AbortedError("an ack for a message that is not in flight"));
     return;
@@ -214,6 +235,34 @@ void JetStreamSink::Accept(const Ack& ack) {
   }
   entry.acknowledged = true;
   entry.stored.took_ns = NowNs() - entry.sent_ns;
+  if (full_.ok()) return;
+  // There is room again.
+  full_ = absl::OkStatus();
+  for (size_t i = index + 1; i < in_flight_.size() && failed_.ok(); ++i) {
+    (void)Send(&in_flight_[i], first_number_ + i);
+  }
+}
+
+// The server has stored nothing from this message on.
+void JetStreamSink::Refused(size_t index, const absl::Status& why) {
+  for (size_t i = 0; i < index; ++i) {
+    if (!in_flight_[i].acknowledged) {
+      Cork(absl::AbortedError(
+          absl::StrFormat("stream %s refused a message, but not the one before it", stream_)));
+      return;
+    }
+  }
+  full_ = why;
+  retried_ = false;
+  retry_ns_ = NowNs() + kFullRetryNs;
+  echoes_below_ = first_number_ + in_flight_.size();
+  first_number_ = echoes_below_ - index;
+}
+
+void JetStreamSink::RetryWhenDue() {
+  if (full_.ok() || retried_ || NowNs() < retry_ns_) return;
+  retried_ = true;
+  (void)Send(&in_flight_.front(), first_number_);
 }
 
 void JetStreamSink::CheckOverdue() {
@@ -221,7 +270,7 @@ void JetStreamSink::CheckOverdue() {
     Cork(absl::UnavailableError("the connection to NATS was lost"));
     return;
   }
-  if (in_flight_.empty()) return;
+  if (in_flight_.empty() || (!full_.ok() && !retried_)) return;
   const int64_t age_ns = NowNs() - in_flight_.front().sent_ns;
   if (age_ns <= absl::ToInt64Nanoseconds(options_.ack_timeout)) return;
   const std::string complaint = client_.last_error();

@@ -9,6 +9,9 @@
 // Nats-Msg-Id: the server's deduplication would answer for messages that it then refuses. The
 // replies come to one wildcard inbox, "<inbox>.<i>".
 //
+// A full stream (discard new) is no failure: it refuses one message and, by the fence, all behind
+// it. They are kept, at most the window, and sent again from that one on, under new numbers.
+//
 // Invariant: StoredMessages come out in order, each with exactly the sequence that its fence asked
 //            for. Once failed, for ever failed (corked).
 // Thread:    publish loop only. Acks wait in the library until TakeAcks: a thread for them would be
@@ -56,6 +59,8 @@ class JetStreamSink : public MessageSink {
   // messages are in flight. Beside the statuses of MessageSink: kFailedPrecondition when the
   // stream's own settings refuse the message.
   absl::Status TakeAcks(std::vector<StoredMessage>* acks) override;
+  absl::Status full() const override { return full_; }
+  size_t open_transaction_bytes() const override { return open_transaction_bytes_; }
   size_t in_flight_messages() const override { return in_flight_.size(); }
   size_t in_flight_bytes() const override { return in_flight_bytes_; }
 
@@ -67,11 +72,18 @@ class JetStreamSink : public MessageSink {
     size_t bytes = 0;
     int64_t sent_ns = 0;
     bool acknowledged = false;
+    // Kept until it is acknowledged: a full stream refuses it, and it is sent again.
+    std::string subject;
+    NatsClient::Headers headers;
+    std::string body;
   };
 
   JetStreamSink(NatsClient& client, std::string stream, uint64_t expected_last_sequence,
                 Options options);
   void Accept(const Ack& ack);
+  absl::Status Send(InFlight* entry, uint64_t number);
+  void Refused(size_t index, const absl::Status& why);
+  void RetryWhenDue();
   void CheckOverdue();
   void Cork(absl::Status status);
 
@@ -85,6 +97,11 @@ class JetStreamSink : public MessageSink {
   std::deque<InFlight> in_flight_;
   size_t in_flight_bytes_ = 0;
   absl::Status failed_;
+  absl::Status full_;
+  bool retried_ = false;       // the message that was refused is on its way again
+  int64_t retry_ns_ = 0;       // not before
+  uint64_t echoes_below_ = 0;  // numbers of messages that were refused with the one before them
+  size_t open_transaction_bytes_ = 0;
   std::unique_ptr<AckParser> parser_;
   std::unique_ptr<NatsPolledSubscription> answers_;
 };

@@ -11,6 +11,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual void CreateStream(size_t max_messages_of_1000_bytes) = 0;
+  virtual void Resize(size_t max_messages_of_1000_bytes) = 0;
   virtual std::unique_ptr<MessageSink> NewSink(uint64_t expected_last_sequence, size_t messages,
                                                size_t bytes) = 0;
   // Positions stored, oldest first.
@@ -20,6 +21,7 @@ class Backend {
 class FakeBackend : public Backend {
  public:
   void CreateStream(size_t max_messages) override { stream_.max_messages = max_messages; }
+  void Resize(size_t max_messages) override { stream_.max_messages = max_messages; }
   std::unique_ptr<MessageSink> NewSink(uint64_t expected, size_t messages, size_t bytes) override {
     return std::make_unique<FakeSink>(stream_, expected, messages, bytes);
   }
@@ -49,6 +51,10 @@ class JetStreamBackend : public Backend {
     const int64_t max_bytes =
         max_messages > 1000000 ? -1 : static_cast<int64_t>(max_messages) * 1700;
     ASSERT_THAT(jetstream_->EnsureStream(SourceStream(max_bytes)), IsOk());
+  }
+  void Resize(size_t max_messages) override {
+    EXPECT_THAT(jetstream_->ResizeStream(kStream, static_cast<int64_t>(max_messages) * 1700),
+                IsOk());
   }
   std::unique_ptr<MessageSink> NewSink(uint64_t expected, size_t messages, size_t bytes) override {
     auto sink = JetStreamSink::Create(*client_, kStream, expected,
@@ -177,11 +183,33 @@ TEST_P(MessageSinkTest, AFullStreamRefusesAndKeepsWhatItHas) {
     EXPECT_THAT(sink->Publish(MakeMessage(number, 1000)), IsOk());
   }
   std::vector<StoredMessage> acks;
-  EXPECT_THAT(AwaitAcks(*sink, 30, &acks), StatusIs(absl::StatusCode::kResourceExhausted));
+  ASSERT_TRUE(Eventually([&] {
+    EXPECT_THAT(sink->TakeAcks(&acks), IsOk());
+    return !sink->full().ok();
+  }));
+  EXPECT_THAT(sink->full(), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_FALSE(sink->HasRoom());
   EXPECT_GE(acks.size(), 10u);
+  EXPECT_LT(acks.size(), 30u);
+  EXPECT_EQ(backend_->Stored().size(), acks.size());
+
+  // With room it goes on at the message that was refused: each is stored once, in order.
+  backend_->Resize(60);
+  ASSERT_TRUE(Eventually([&] {
+    EXPECT_THAT(sink->TakeAcks(&acks), IsOk());
+    return acks.size() == 30;
+  }));
+  EXPECT_THAT(sink->full(), IsOk());
+  EXPECT_TRUE(sink->HasRoom());
+  EXPECT_EQ(sink->in_flight_bytes(), 0u);
   const std::vector<uint64_t> stored = backend_->Stored();
-  ASSERT_EQ(stored.size(), acks.size());
-  for (size_t i = 0; i < stored.size(); ++i) EXPECT_EQ(stored[i], i + 1);
+  ASSERT_EQ(stored.size(), 30u);
+  for (size_t i = 0; i < stored.size(); ++i) {
+    EXPECT_EQ(stored[i], i + 1);
+    EXPECT_EQ(acks[i].sequence, i + 1);
+  }
+  EXPECT_THAT(sink->Publish(MakeMessage(31, 1000)), IsOk());
+  EXPECT_THAT(AwaitAcks(*sink, 31, &acks), IsOk());
 }
 
 TEST_P(MessageSinkTest, ANewSinkGoesOnFromTheTail) {

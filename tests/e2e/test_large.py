@@ -211,3 +211,113 @@ def test_a_large_transaction_that_waits_for_a_lock_holds_up_no_other_source(new_
             others_go_on(fleet, second)
         cursor.execute("ROLLBACK")
     wait_equal(fleet, first)
+
+
+# ---- a stream that is full
+
+SMALL_STREAM = {"stream": {"max_bytes": "2MiB", "max_message_bytes": "16KiB", "window_messages": 64, "window_bytes": "4MiB"}}
+
+
+def small_stream(new_pair, **subscriber):
+    return new_pair(TABLES, ["big", "small"], publisher=SMALL_STREAM, subscriber={"batch": {"max_bytes": "64KiB"}} | subscriber)
+
+
+def publisher_state(fleet, state, *words):
+    def shown():
+        now = fleet.publisher.status()
+        return now["state"] == state and all(word in now["reason"] for word in words)
+    wait_until(shown, 30, f"the publisher is {state} because of {words}", fleet.diagnose)
+
+
+def test_a_transaction_larger_than_its_stream_is_said_by_name_and_goes_on_after_a_resize(new_pair):
+    fleet = small_stream(new_pair)
+    fleet.start()
+    with fleet.nats.client() as client:
+        before = client.api("STREAM.INFO.SYNC_jetson-01")["config"] | {"description": "of the operator's own", "max_msg_size": 1 << 20}
+        client.api("STREAM.UPDATE.SYNC_jetson-01", before)
+        before = client.api("STREAM.INFO.SYNC_jetson-01")["config"]
+    fleet.edge.db.execute("INSERT INTO big SELECT i, repeat('x', 1000) FROM generate_series(1, 6000) i")
+    publisher_state(fleet, "blocked", "SYNC_jetson-01", "larger than the stream", "2097152", "stream resize jetson-01 --max-bytes")
+    wait_until(lambda: "larger than the stream" in next(iter(fleet.subscriber.status()["sources"]))["heartbeat"], 30,
+               "the centre hears of it", fleet.diagnose)
+    assert fleet.publisher.http("/readyz")[0] != 200
+    with fleet.nats.client() as client:
+        waiting = client.stream_state("SYNC_jetson-01")
+    sessions = fleet.publisher.status()["sessions"]
+
+    # Another setting changes nothing, and that is said.
+    fleet.publisher.terminate()
+    fleet.publisher.configure({"stream": {"max_bytes": "64MiB"}})
+    checked = fleet.publisher.run_verb("check").stdout
+    assert "WARN" in checked and "stream.max_bytes is 64MiB here, but stream SYNC_jetson-01 may hold 2MiB" in checked, checked
+    assert "stream resize jetson-01 --max-bytes 64MiB" in checked, checked
+    assert "nearly full" in fleet.subscriber.run_verb("check").stdout
+    fleet.publisher.start()
+    publisher_state(fleet, "blocked", "SYNC_jetson-01", "stream.max_bytes is 64MiB here")
+    assert "may hold 2MiB" in fleet.publisher.log_text()
+
+    refused = fleet.subscriber.run_verb("stream", "resize", "jetson-01", "--max-bytes", "1MiB")
+    assert refused.returncode == 1 and "would be lost" in refused.stderr, refused
+    assert fleet.subscriber.run_verb("stream", "resize", "jetson-01", "--max-bytes", "many").returncode == 2
+    assert fleet.subscriber.run_verb("stream", "resize", "nobody", "--max-bytes", "64MiB").returncode == 1
+    said = fleet.subscriber.must("stream", "resize", "jetson-01", "--max-bytes", "64MiB")
+    assert "64MiB" in said and "2MiB" in said
+    fleet.wait_equal(["big"])
+    with fleet.nats.client() as client:
+        after = client.api("STREAM.INFO.SYNC_jetson-01")["config"]
+    assert after | {"max_bytes": 0} == before | {"max_bytes": 0} and after["max_bytes"] == 64 << 20
+    wait_until(lambda: fleet.publisher.http("/readyz")[0] == 200, 30, "the publisher is ready again", fleet.diagnose)
+    assert sessions <= 3, "a full stream is no reason to begin anew again and again"
+    assert waiting["messages"] > 0
+
+
+def test_a_full_stream_goes_on_at_the_message_that_it_refused(new_pair):
+    """Without a restart of anything: what is stored of the transaction is not sent again."""
+    fleet = small_stream(new_pair)
+    fleet.start()
+    fleet.edge.db.execute("INSERT INTO big SELECT i, repeat('x', 1000) FROM generate_series(1, 6000) i")
+    publisher_state(fleet, "blocked", "larger than the stream")
+    sessions = fleet.publisher.status()["sessions"]
+    fleet.subscriber.must("stream", "resize", "jetson-01", "--max-bytes", "64MiB")
+    fleet.wait_equal(["big"])
+    assert fleet.publisher.status()["sessions"] == sessions
+    assert fleet.subscriber.metric("pmoves_sync_prefixes_dropped_total", source="jetson-01") == 0
+
+
+def test_a_crash_inside_a_large_transaction_does_not_fill_the_stream_for_good(new_pair):
+    """Most of the stream is the dead beginning: all of it fits only when that is purged."""
+    fleet = small_stream(new_pair)
+    fleet.start()
+    fleet.publisher.terminate()
+    fleet.publisher.configure(SLOW)
+    fleet.publisher.start().wait_ready()
+    fleet.edge.db.execute("INSERT INTO big SELECT i, repeat('x', 1000) FROM generate_series(1, 1300) i")
+    with fleet.nats.client() as client:
+        wait_until(lambda: client.stream_state("SYNC_jetson-01")["bytes"] > 900000, 30, "most of it is stored", fleet.diagnose, interval=0.005)
+        fleet.publisher.kill9()
+        assert tail_of(fleet, fleet.edge).get("Sync-Last") != "1", "it was stored whole: it is too small for this test"
+    fleet.publisher.configure(SMALL_STREAM)
+    fleet.publisher.start()
+    fleet.wait_equal(["big"])
+
+
+def test_applied_messages_that_are_kept_for_a_look_back_do_not_fill_the_stream(new_pair):
+    fleet = small_stream(new_pair, retain_applied=100000)
+    fleet.start()
+    for i in range(8):
+        fleet.edge.db.execute("INSERT INTO big SELECT i, repeat('x', 1000) FROM generate_series(%s, %s) i", (i * 500, i * 500 + 499))
+    fleet.wait_equal(["big"])
+
+
+def test_a_stream_is_removed_only_when_all_of_it_is_applied(new_pair):
+    fleet = small_stream(new_pair)
+    fleet.start()
+    fleet.edge.db.execute("INSERT INTO big VALUES (1, 'x')")
+    fleet.wait_equal(["big"])
+    fleet.subscriber.terminate()
+    fleet.edge.db.execute("INSERT INTO big VALUES (2, 'not applied')")
+    with fleet.nats.client() as client:
+        wait_until(lambda: client.stream_state("SYNC_jetson-01")["messages"] > 1, 30, "it is stored", fleet.diagnose)
+    refused = fleet.subscriber.run_verb("stream", "remove", "jetson-01")
+    assert refused.returncode == 1 and "not applied" in refused.stderr, refused
+    assert "is removed" in fleet.subscriber.must("stream", "remove", "jetson-01", "--discard-unapplied")

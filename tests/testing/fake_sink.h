@@ -37,7 +37,7 @@ class FakeSink : public MessageSink {
         window_bytes_(window_bytes) {}
 
   bool HasRoom() const override {
-    if (!failed_.ok()) return false;
+    if (!failed_.ok() || !full_.ok()) return false;
     return in_flight_.empty() ||
            (in_flight_.size() < window_messages_ && in_flight_bytes_ < window_bytes_);
   }
@@ -52,7 +52,9 @@ class FakeSink : public MessageSink {
                     .changes = message.changes,
                     .commit_us = message.commit_us};
     entry.bytes = message.subject.size() + message.body.size();
-    entry.verdict = Store(std::move(message));
+    entry.sequence = last_sequence_;
+    entry.verdict = Store(message, entry.sequence);
+    entry.message = std::move(message);
     ++last_sequence_;
     in_flight_bytes_ += entry.bytes;
     in_flight_.push_back(std::move(entry));
@@ -64,8 +66,17 @@ class FakeSink : public MessageSink {
     if (!stream_.down.ok()) return failed_ = stream_.down;
     if (stream_.hold_acks) return absl::OkStatus();
     while (!in_flight_.empty()) {
-      const InFlight& front = in_flight_.front();
+      InFlight& front = in_flight_.front();
+      if (absl::IsResourceExhausted(front.verdict) || !full_.ok()) {
+        front.verdict = Store(front.message, front.sequence);
+        full_ = absl::IsResourceExhausted(front.verdict) ? front.verdict : absl::OkStatus();
+        if (!full_.ok()) return absl::OkStatus();
+        // Those behind it were refused with it.
+        for (size_t i = 1; i < in_flight_.size(); ++i)
+          in_flight_[i].verdict = Store(in_flight_[i].message, in_flight_[i].sequence);
+      }
       if (!front.verdict.ok()) return failed_ = front.verdict;
+      open_bytes_ = front.stored.last ? 0 : open_bytes_ + front.bytes;
       in_flight_bytes_ -= front.bytes;
       acks->push_back(front.stored);
       in_flight_.pop_front();
@@ -73,6 +84,8 @@ class FakeSink : public MessageSink {
     return absl::OkStatus();
   }
 
+  absl::Status full() const override { return full_; }
+  size_t open_transaction_bytes() const override { return open_bytes_; }
   size_t in_flight_messages() const override { return in_flight_.size(); }
   size_t in_flight_bytes() const override { return in_flight_bytes_; }
 
@@ -81,17 +94,19 @@ class FakeSink : public MessageSink {
     StoredMessage stored;
     size_t bytes = 0;
     absl::Status verdict;
+    uint64_t sequence = 0;  // expected last one
+    OutgoingMessage message;
   };
 
-  absl::Status Store(OutgoingMessage message) {
+  absl::Status Store(const OutgoingMessage& message, uint64_t expected) {
     if (!stream_.down.ok()) return stream_.down;
-    if (stream_.messages.size() != last_sequence_) {
+    if (stream_.messages.size() != expected) {
       return absl::AbortedError("wrong last sequence");
     }
     if (stream_.messages.size() >= stream_.max_messages) {
       return absl::ResourceExhaustedError("maximum messages exceeded");
     }
-    stream_.messages.push_back(std::move(message));
+    stream_.messages.push_back(message);
     return absl::OkStatus();
   }
 
@@ -102,6 +117,8 @@ class FakeSink : public MessageSink {
   std::deque<InFlight> in_flight_;
   size_t in_flight_bytes_ = 0;
   absl::Status failed_;
+  absl::Status full_;
+  size_t open_bytes_ = 0;
 };
 
 }  // namespace pmoves
