@@ -67,6 +67,9 @@ SubscriberMetrics::SubscriberMetrics()
       batch_splits(Counters(*registry, "pmoves_sync_apply_splits_total",
                             "Batches halved to find a change that cannot be written")
                        .Add({})),
+      batches_altered(Counters(*registry, "pmoves_sync_apply_altered_total",
+                               "Batches made anew because a table was altered in the centre")
+                          .Add({})),
       connections_lost(Counters(*registry, "pmoves_sync_target_connections_lost_total",
                                 "Connections to the central database that broke")
                            .Add({})),

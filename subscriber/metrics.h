@@ -55,6 +55,7 @@ class SubscriberMetrics {
   prometheus::Counter& batches;
   prometheus::Counter& batch_retries;
   prometheus::Counter& batch_splits;
+  prometheus::Counter& batches_altered;
   prometheus::Counter& connections_lost;
   prometheus::Counter& refetch_asked;
   prometheus::Counter& central_settled;

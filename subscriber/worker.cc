@@ -343,7 +343,7 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
   const size_t before = pending_.set.changes.size();
   absl::Status status =
       decoder_.Append(body_, received, &owned.source, *table, transaction.after, &pending_.set);
-  if (status.code() == absl::StatusCode::kFailedPrecondition) {
+  if (absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status)) {
     // The centre may have been altered since its tables were read.
     catalog_->Invalidate();
     ASSIGN_OR_RETURN(TargetTable* const fresh, FindTable());

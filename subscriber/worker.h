@@ -210,6 +210,9 @@ class Worker {
   absl::Status ApplySeparating(size_t begin, size_t end);
   bool SplitsOn(const absl::Status& status) const;
   absl::Status StoreLetters(const std::vector<DeadLetter>& letters);
+  // Outside of a transaction. True: the batch must be made anew.
+  bool TablesChanged();
+  absl::Status RebuildAltered();
   absl::Status SetAside(size_t index, const absl::Status& why);
   void AfterCommit(absl::Time begun);
   void CountClock(Owned& owned);

@@ -1,5 +1,6 @@
 // Committing batches, and what follows when that fails. See worker.h.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -32,6 +33,7 @@ absl::Status Worker::CommitBatch() {
       wake_.wait_until(mutex_, absl::ToChronoTime(absl::Now() + backoff_.Next()),
                        [this] { return stopping(); });
     } else {
+      if (TablesChanged()) return RebuildAltered();
       shared_.metrics.batch_splits.Increment();
       LogLimited(LogLevel::kWarn, "batch.split", LoggableMessage(status),
                  {{"worker", index_}, {"sqlstate", SqlStateOf(status)}});
@@ -81,6 +83,12 @@ std::vector<SourceProgress> Worker::CurrentProgress() {
 
 absl::Status Worker::AdvanceSources() {
   absl::Status status = target_->Advance(CurrentProgress());
+  if (IsAltered(status)) {
+    LogInfo("batch.altered", MessageOf(status), {{"worker", index_}});
+    target_->Rollback();
+    catalog_->Invalidate();
+    return RebuildAltered();
+  }
   if (!IsTooLate(status)) return status;
   // Made anew, the batch leaves them out: the target has learned the horizon.
   LogWarn("batch.too_late", MessageOf(status), {{"worker", index_}});
@@ -107,6 +115,21 @@ bool Worker::SplitsOn(const absl::Status& status) const {
   return reaction == Reaction::kSplit || reaction == Reaction::kBlock;
 }
 
+absl::Status Worker::RebuildAltered() {
+  shared_.metrics.batches_altered.Increment();
+  return Rebuild();
+}
+
+// What was refused may have been refused for what a table looked like when it was read.
+bool Worker::TablesChanged() {
+  std::set<const TargetTable*> tables;
+  for (const Change& change : pending_.set.changes) tables.insert(change.table);
+  if (tables.empty() || !catalog_->Reread(tables)) return false;
+  LogInfo("batch.altered", "a table was altered in the centre since it was looked at",
+          {{"worker", index_}});
+  return true;
+}
+
 // What becomes of one change that cannot be written: its table's on_error says.
 absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
   const Change change = pending_.set.changes[index];
@@ -114,6 +137,7 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
   const std::string table = DisplayTable(change.table->SourceSchema(), change.table->SourceTable());
   if (ReactionTo(why).reaction == Reaction::kBlock || change.table->on_error == OnError::kBlock) {
     target_->Rollback();
+    if (TablesChanged()) return RebuildAltered();
     Block(owned,
           absl::Status(why.code(),
                        absl::StrFormat("%s: %s", change.table->Name(), LoggableMessage(why))),
@@ -122,6 +146,7 @@ absl::Status Worker::SetAside(size_t index, const absl::Status& why) {
   }
   if (change.table->on_error == OnError::kTransaction) {
     target_->Rollback();
+    if (TablesChanged()) return RebuildAltered();
     owned.set_aside.emplace(change.position, why);
     return Rebuild();
   }

@@ -84,6 +84,7 @@ struct Shape {
 
 struct TargetTable {
   uint32_t oid = 0;
+  std::string mark;  // TableMark() when it was read
   std::string schema;
   std::string table;
   std::vector<TargetColumn> columns;  // in attnum order, without the inline columns _source,

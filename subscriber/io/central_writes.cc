@@ -71,6 +71,10 @@ absl::Status CentralWrites::SettleTable(const TableConfig& config, absl::Time en
     if (!taken.ok()) {
       if (!connection_.IsOpen()) return taken.status();
       connection_.Rollback();
+      if (IsAltered(taken.status())) {
+        settled->more = true;
+        return absl::OkStatus();
+      }
       const Reaction reaction = ReactionTo(taken.status()).reaction;
       if (reaction != Reaction::kSplit && reaction != Reaction::kBlock) return taken.status();
       if (limit > 1) {
@@ -108,6 +112,7 @@ absl::StatusOr<int64_t> CentralWrites::SettleBatch(const TargetTable& table, int
           OldestDue(table, limit))));
   ASSIGN_OR_RETURN(const PgRows logged,
                    connection_.Execute(registers ? Recompute(table) : SettleBuried(table)));
+  RETURN_IF_ERROR(RequireUnaltered(connection_, {&table}));
   RETURN_IF_ERROR(connection_.Commit());
   settled->keys += taken.affected();
   for (int i = 0; registers && i < logged.size(); ++i) {

@@ -117,7 +117,8 @@ absl::Status Collector::CollectRegisters(const TargetTable& table, const TableCo
   const std::string last = next.IsNull(0, 1) ? std::string() : next.String(0, 1);
   if (next.Bool(0, 2)) {
     const auto forgotten = ForgetRegisters(table, ForgetGraves(table, bound), after, last);
-    if (SqlStateOf(forgotten.status()) == kLockNotAvailable) return absl::OkStatus();
+    if (SqlStateOf(forgotten.status()) == kLockNotAvailable || IsAltered(forgotten.status()))
+      return absl::OkStatus();
     RETURN_IF_ERROR(forgotten.status());
     all->forgotten += *forgotten;
     all->more = all->more || (!last_piece && *forgotten > 0);
@@ -141,6 +142,7 @@ absl::StatusOr<int64_t> Collector::ForgetRegisters(const TargetTable& table,
     status = rows.status();
     if (rows.ok()) forgotten = rows->affected();
   }
+  if (status.ok()) status = RequireUnaltered(connection_, {&table});
   if (status.ok()) status = connection_.Commit();
   if (status.ok()) return forgotten;
   if (connection_.IsOpen()) connection_.Rollback();

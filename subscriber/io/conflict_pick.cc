@@ -127,6 +127,7 @@ absl::StatusOr<int64_t> PickInTransaction(PgConnection& connection, const Target
   RETURN_IF_ERROR(connection.Execute(LockReportsOfPicked(table), {PgParam(row.key)}).status());
   RETURN_IF_ERROR(RequireNewest(connection, row, pick.conflict));
   RETURN_IF_ERROR(Write(connection, table, row.key, pick.source));
+  RETURN_IF_ERROR(RequireUnaltered(connection, {&table}));
   return Settle(connection, row, pick);
 }
 

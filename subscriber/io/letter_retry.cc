@@ -19,6 +19,9 @@ namespace {
 constexpr size_t kMostInTransaction = 500;
 constexpr absl::Duration kLongestTransaction = absl::Seconds(1);
 
+// A transaction is made anew so often while somebody alters its tables.
+constexpr int kMostAltered = 3;
+
 constexpr const char kUnreadable[] =
     "this message cannot become a change (see its reason); discard it when it has been looked into";
 
@@ -81,7 +84,14 @@ absl::StatusOr<size_t> LetterRetry::Some(std::span<const int64_t> ids, bool alon
     ASSIGN_OR_RETURN(RetryResult result, InSavepoint(ids[i]));
     results->push_back(std::move(result));
   }
-  const absl::Status status = target_.Commit();
+  absl::Status status = target_.RequireUnaltered();
+  if (IsAltered(status) && altered_++ < kMostAltered) {
+    target_.Rollback();
+    catalog_.Invalidate();
+    return Some(ids, alone, results);
+  }
+  if (status.ok()) status = target_.Commit();
+  altered_ = 0;
   if (status.ok()) return results->size();
   target_.Rollback();
   if (!connection_.IsOpen()) return status;

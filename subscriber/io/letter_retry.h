@@ -69,6 +69,7 @@ class LetterRetry {
   PgTarget target_;
   RowDecoder decoder_;
   bool asked_for_ = false;
+  int altered_ = 0;  // in a row
 };
 
 }  // namespace pmoves

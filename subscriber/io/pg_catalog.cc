@@ -10,6 +10,7 @@
 #include "subscriber/core/policy_check.h"
 #include "subscriber/core/policy_text.h"
 #include "subscriber/core/rule_change.h"
+#include "subscriber/core/table_mark.h"
 #include "subscriber/io/expression_check.h"
 #include "subscriber/io/value_limits.h"
 
@@ -21,7 +22,8 @@ SELECT c.oid, c.relkind, row_security_active(c.oid),
   (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN ('_source', '_source_updated_at', '_sync_version') AND NOT attisdropped),
   EXISTS (SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])
           WHERE i.indrelid = c.oid AND i.indisprimary AND a.attname = '_source'),
-  (SELECT conname FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p')
+  (SELECT conname FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p'),
+  %s
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)sql";
 
 // Does a trigger fire in this session that would see a row go and come? Those of this program look
@@ -88,7 +90,30 @@ absl::Status CheckIdentity(const TargetTable& table, const std::string& constrai
                             table.Name(), statement));
 }
 
+constexpr const char kAlteredPayload[] = "pmoves/altered";
+
 }  // namespace
+
+absl::Status AlteredMeanwhile(const std::string& table) {
+  absl::Status status = absl::AbortedError(
+      absl::StrFormat("table %s was altered in the centre since it was looked at", table));
+  status.SetPayload(kAlteredPayload, absl::Cord("1"));
+  return status;
+}
+
+bool IsAltered(const absl::Status& status) {
+  return status.GetPayload(kAlteredPayload).has_value();
+}
+
+absl::Status RequireUnaltered(PgConnection& connection,
+                              const std::set<const TargetTable*>& tables) {
+  const MarkedTables marked = MarksOf(tables);
+  ASSIGN_OR_RETURN(
+      const PgRows altered,
+      connection.Execute(AlteredTables("$1", "$2", "$3"),
+                         {PgParam(marked.oids), PgParam(marked.names), PgParam(marked.marks)}));
+  return altered.size() == 0 ? absl::OkStatus() : AlteredMeanwhile(altered.String(0, 0));
+}
 
 absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::string_view table) {
   const std::pair<std::string, std::string> name(schema, table);
@@ -124,6 +149,7 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
     entry.table = loaded.get();
     owned_.push_back(std::move(loaded));
   }
+  if (loaded != nullptr) entry.table->mark = loaded->mark;
   entry.fresh = true;
   return entry.table;
 }
@@ -204,6 +230,17 @@ absl::StatusOr<TargetCatalog::Expressions> TargetCatalog::LookAtExpressions(
   return found;
 }
 
+bool TargetCatalog::Reread(const std::set<const TargetTable*>& tables) {
+  Invalidate();
+  bool changed = false;
+  for (const TargetTable* table : tables) {
+    const auto found = Find(table->SourceSchema(), table->SourceTable());
+    if (!connection_.IsOpen()) return false;
+    changed = changed || !found.ok() || *found != table;
+  }
+  return changed;
+}
+
 void TargetCatalog::Invalidate() {
   for (auto& [name, entry] : entries_) entry.fresh = false;
 }
@@ -211,7 +248,8 @@ void TargetCatalog::Invalidate() {
 absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConfig& config) {
   const std::string display = config.schema + "." + config.table;
   ASSIGN_OR_RETURN(PgRows rows,
-                   connection_.Execute(kTableSql, {PgParam(config.schema), PgParam(config.table)}));
+                   connection_.Execute(absl::StrFormat(kTableSql, TableMark("c.oid")),
+                                       {PgParam(config.schema), PgParam(config.table)}));
   if (rows.size() == 0) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "table %s does not exist in the centre; create it, then run init", display));
@@ -234,6 +272,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
   }
   auto table = std::make_unique<TargetTable>();
   table->oid = static_cast<uint32_t>(rows.Int(0, 0));
+  table->mark = rows.String(0, 6);
   table->schema = config.schema;
   table->table = config.table;
   table->on_error = config.on_error;

@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,13 @@
 #include "subscriber/core/target_table.h"
 
 namespace pmoves {
+
+// Behind the last statement that wrote `tables` in a transaction, before its commit: they are as
+// they were when they were read (table_mark.h). Else IsAltered: nothing of the transaction may
+// stay, and it is made anew with tables that are read again.
+absl::Status RequireUnaltered(PgConnection& connection, const std::set<const TargetTable*>& tables);
+absl::Status AlteredMeanwhile(const std::string& table);
+bool IsAltered(const absl::Status& status);
 
 class TargetCatalog {
  public:
@@ -53,6 +61,9 @@ class TargetCatalog {
   // The table is read again at its next use; an unchanged one keeps its identity and so its
   // prepared statements.
   void Invalidate();
+  // Reads all of these again. True when one of them is another now, or cannot be merged any more:
+  // what was made of the old ones must be made anew.
+  bool Reread(const std::set<const TargetTable*>& tables);
   // Counts up when a table was found changed: statements prepared before must not be used.
   int generation() const { return generation_; }
 

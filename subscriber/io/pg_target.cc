@@ -74,6 +74,7 @@ void PgTarget::ForgetTransaction() {
   check_deferred_ = false;
   touched_dirty_ = false;
   lowest_.clear();
+  relied_on_.clear();
   conflicts_.clear();
   sent_.clear();
   facts_.clear();
@@ -141,6 +142,7 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
   hidden_ = 0;
   planned_ = 0;
   if (begin == end) return absl::OkStatus();
+  NoteTables(*set, begin, end);
   RETURN_IF_ERROR(RequireExact(*set, begin, end));
   RETURN_IF_ERROR(LockTables(*set, begin, end));
   NoteVersions(*set, begin, end);
@@ -157,6 +159,7 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
 }
 
 absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end) {
+  NoteTables(*set, begin, end);
   RETURN_IF_ERROR(RequireExact(*set, begin, end));  // costs no round trip
   RETURN_IF_ERROR(connection_.Execute("SAVEPOINT piece").status());
   absl::Status status = Apply(set, begin, end);
@@ -180,6 +183,16 @@ void PgTarget::SavepointRolledBack() {
   ForgetUncommittedStages();
   new_writers_.clear();
   locks_.clear();  // those taken inside are released; taking one again is harmless
+}
+
+// First of all: what a table looks like decides also which changes are refused.
+void PgTarget::NoteTables(const ChangeSet& set, size_t begin, size_t end) {
+  const TargetTable* last = nullptr;
+  for (size_t i = begin; i < end; ++i) {
+    if (set.changes[i].table == last) continue;
+    last = set.changes[i].table;
+    relied_on_.insert(last);
+  }
 }
 
 void PgTarget::NoteVersions(const ChangeSet& set, size_t begin, size_t end) {

@@ -13,7 +13,9 @@
 //
 // Invariant: rows, tombstones, dead letters and positions commit together or not at all (promise
 // S1). COMMIT is only carried out when every position row was exactly where the caller thought it
-// was: a zombie worker is fenced by that even without its lock.
+// was: a zombie worker is fenced by that even without its lock. And only when every table that was
+// written, or for which a change was refused, is as it was when it was read (table_mark.h): a
+// stage, a parameter's type or a key of before an ALTER TABLE decides nothing.
 //
 // Errors: statuses carry SQLSTATEs; ReactionTo says what follows. kAborted "fenced": somebody else
 // moved the position.
@@ -43,6 +45,7 @@
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/register_sql.h"
 #include "subscriber/core/source_clock.h"
+#include "subscriber/core/table_mark.h"
 #include "subscriber/io/row_binder.h"
 
 namespace pmoves {
@@ -103,7 +106,10 @@ class PgTarget {
   absl::Status LogUniqueConflict(ChangeSet* set, size_t index, const DeadLetter& letter);
   // The last statement before Commit. IsTooLate: a change that was applied is below what the
   // collector has forgotten; HorizonOf knows it now, and nothing of the transaction may stay.
+  // IsAltered: nor may it when a table looks otherwise than its TargetTable says.
   absl::Status Advance(const std::vector<SourceProgress>& sources);
+  // The same of the tables alone, where no position is moved.
+  absl::Status RequireUnaltered();
   // Changes below this version come too late for the table, as far as this object has learned.
   Hlc HorizonOf(const TargetTable& table) const {
     if (horizons_.empty()) return Hlc{};
@@ -167,6 +173,7 @@ class PgTarget {
   };
 
   void NoteVersions(const ChangeSet& set, size_t begin, size_t end);
+  void NoteTables(const ChangeSet& set, size_t begin, size_t end);
   // Why Advance did not move every source.
   absl::Status WhyNotAdvanced();
   // lowest_ as the text of two arrays.
@@ -206,7 +213,8 @@ class PgTarget {
   absl::Status PrepareAdvanceOne();
   // Advance, and what was taken for known of the tables, as statements that fail.
   absl::Status SendPositions(const ChangeSet& set, const std::vector<SourceProgress>& sources);
-  absl::Status SendAdvanceOne(const ChangeSet& set, const SourceProgress& source);
+  absl::Status SendAdvanceOne(const ChangeSet& set, const SourceProgress& source,
+                              const MarkedTables& relied_on);
   // pg_target_moves.cc
   absl::Status RunMove(const ChangeSet& set, const Effect& effect);
   absl::StatusOr<bool> RunMoveInPlace(const ChangeSet& set, const Change& change);
@@ -284,6 +292,7 @@ class PgTarget {
   bool touched_dirty_ = false;                // pmoves_touched has rows of this transaction
   std::map<uint32_t, bool> locks_;            // table oid -> exclusive, taken in this transaction
   std::map<const TargetTable*, Hlc> lowest_;  // version applied in this transaction
+  std::set<const TargetTable*> relied_on_;    // what they look like, in this transaction
   std::map<std::string, Hlc> horizons_;       // by schema.table
   RowBinder binder_;
   std::vector<Sent> sent_;  // what is in the pipeline

@@ -33,6 +33,7 @@ absl::StatusOr<bool> PgTarget::ApplyAtOnce(ChangeSet* set,
   const std::map<uint32_t, Wanted> wanted = WantedLocks(*set, 0, set->changes.size());
   if (!FitsAtOnce(*set, wanted)) return false;
   for (const auto& [oid, want] : wanted) facts_[oid] = known_.at(oid);
+  NoteTables(*set, 0, set->changes.size());
   NoteVersions(*set, 0, set->changes.size());
   const std::vector<MergeStep> steps = PlanMerge(set, 0, set->changes.size());
   // Prepared before the pipeline starts: preparing waits for its answer.

@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "common/base/time_text.h"
 #include "subscriber/core/sql_array.h"
+#include "subscriber/io/pg_catalog.h"
 #include "subscriber/io/pg_target.h"
 
 namespace pmoves {
@@ -38,7 +39,7 @@ constexpr const char kMove[] =
 
 constexpr const char kAdvanceParameters[] =
     "text[], bigint[], pg_lsn[], bigint[], pg_lsn[], bigint[], text[], bigint[], text[], "
-    "timestamptz[], bigint[], bigint[], text[], bigint[]";
+    "timestamptz[], bigint[], bigint[], text[], bigint[], oid[], text[], text[]";
 
 std::string AdvanceStatement() {
   const std::string move =
@@ -48,15 +49,16 @@ std::string AdvanceStatement() {
       "%s FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS s(source, old_epoch, "
       "old_position, epoch, position, hlc, created, sequence, origin, committed, transactions, "
       "changes) WHERE p.source = s.source AND p.epoch = s.old_epoch AND p.position = "
-      "s.old_position AND NOT EXISTS (%s)",
-      move, BelowHorizon("$13", "$14"));
+      "s.old_position AND NOT EXISTS (%s) AND NOT EXISTS (%s)",
+      move, BelowHorizon("$13", "$14"), AlteredTables("$15", "$16", "$17"));
 }
 
 // One source, in scalars, which are read faster. An error (division by zero) unless it is where it
-// should be, nothing is below the horizons, and nobody else has ever written a relation of $15.
+// should be, nothing is below the horizons, nobody else has ever written a relation of $15, and the
+// tables are as they are marked.
 constexpr const char kAdvanceOneParameters[] =
     "text, bigint, pg_lsn, bigint, pg_lsn, bigint, text, bigint, text, timestamptz, bigint, "
-    "bigint, text[], bigint[], text[]";
+    "bigint, text[], bigint[], text[], oid[], text[], text[]";
 
 std::string AdvanceOneStatement() {
   // As BelowHorizon, without making tables of the arrays.
@@ -64,9 +66,10 @@ std::string AdvanceOneStatement() {
       "WITH moved AS (%s WHERE p.source = $1 AND p.epoch = $2 AND p.position = $3 AND NOT EXISTS "
       "(SELECT FROM pmoves_sync.collection c WHERE c.relation = ANY ($13) AND c.horizon > "
       "($14)[array_position($13, c.relation)]) AND NOT EXISTS (SELECT FROM "
-      "pmoves_sync.table_source w WHERE w.relation = ANY ($15) AND w.source <> $1) RETURNING 1) "
-      "SELECT 1 / count(*) FROM moved",
-      absl::StrFormat(kMove, "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12"));
+      "pmoves_sync.table_source w WHERE w.relation = ANY ($15) AND w.source <> $1) AND NOT EXISTS "
+      "(%s) RETURNING 1) SELECT 1 / count(*) FROM moved",
+      absl::StrFormat(kMove, "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12"),
+      AlteredTables("$16", "$17", "$18"));
 }
 
 std::string ClocksStatement(const std::vector<SourceProgress>& sources) {
@@ -114,12 +117,15 @@ absl::Status PgTarget::Advance(const std::vector<SourceProgress>& sources) {
   RETURN_IF_ERROR(
       connection_.PrepareOnce("pmoves_advance", kAdvanceParameters, AdvanceStatement()));
   const Lowest lowest = LowestApplied();
+  const MarkedTables relied_on = MarksOf(relied_on_);
   std::string clocks = ClocksStatement(sources);
   if (!clocks.empty()) clocks += "; ";
-  ASSIGN_OR_RETURN(const PgRows updated,
-                   connection_.Execute(absl::StrFormat(
-                       "%sEXECUTE pmoves_advance(%s, %s, %s)", clocks, ProgressArrays(sources),
-                       SqlLiteral(lowest.relations), SqlLiteral(lowest.versions))));
+  ASSIGN_OR_RETURN(
+      const PgRows updated,
+      connection_.Execute(absl::StrFormat(
+          "%sEXECUTE pmoves_advance(%s, %s, %s, %s, %s, %s)", clocks, ProgressArrays(sources),
+          SqlLiteral(lowest.relations), SqlLiteral(lowest.versions), SqlLiteral(relied_on.oids),
+          SqlLiteral(relied_on.names), SqlLiteral(relied_on.marks))));
   return updated.affected() == static_cast<int64_t>(sources.size()) ? absl::OkStatus()
                                                                     : WhyNotAdvanced();
 }
@@ -133,11 +139,16 @@ absl::Status PgTarget::SendPositions(const ChangeSet& set,
                                      const std::vector<SourceProgress>& sources) {
   if (const std::string clocks = ClocksStatement(sources); !clocks.empty())
     RETURN_IF_ERROR(SendCommand(clocks));
-  for (const SourceProgress& source : sources) RETURN_IF_ERROR(SendAdvanceOne(set, source));
+  MarkedTables relied_on = MarksOf(relied_on_);
+  for (const SourceProgress& source : sources) {
+    RETURN_IF_ERROR(SendAdvanceOne(set, source, relied_on));
+    relied_on = MarksOf({});  // once is enough
+  }
   return absl::OkStatus();
 }
 
-absl::Status PgTarget::SendAdvanceOne(const ChangeSet& set, const SourceProgress& source) {
+absl::Status PgTarget::SendAdvanceOne(const ChangeSet& set, const SourceProgress& source,
+                                      const MarkedTables& relied_on) {
   std::set<std::string> alone;
   for (const Change& change : set.changes) {
     if (*change.source == source.source && !facts_.at(change.table->oid).shared)
@@ -160,6 +171,9 @@ absl::Status PgTarget::SendAdvanceOne(const ChangeSet& set, const SourceProgress
   binder_.Add(lowest.relations);
   binder_.Add(lowest.versions);
   binder_.Add(ArrayBody(std::vector<std::string>(alone.begin(), alone.end()), ArrayElement));
+  binder_.Add(relied_on.oids);
+  binder_.Add(relied_on.names);
+  binder_.Add(relied_on.marks);
   return SendPrepared("pmoves_advance_one", {});
 }
 
@@ -186,8 +200,13 @@ absl::Status PgTarget::WhyNotAdvanced() {
     status.SetPayload(kTooLatePayload, absl::Cord("1"));
     return status;
   }
+  RETURN_IF_ERROR(RequireUnaltered());
   return absl::AbortedError(
       "fenced: the position of a source is not where this worker left it; another one applies it");
+}
+
+absl::Status PgTarget::RequireUnaltered() {
+  return pmoves::RequireUnaltered(connection_, relied_on_);
 }
 
 bool IsTooLate(const absl::Status& status) {

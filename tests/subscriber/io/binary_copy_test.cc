@@ -244,7 +244,7 @@ TEST_F(CopiedColumnTest, AColumnWithoutBinaryFormTakesItsTableAsText) {
 }
 
 // numeric reads the eight bytes of a bigint 5 as 0.00000, text reads a jsonb's version as a letter.
-TEST_F(CopiedColumnTest, AColumnThatWasAlteredMeanwhileIsCopiedAsText) {
+TEST_F(CopiedColumnTest, AColumnThatWasAlteredMeanwhileIsReadAgainFirst) {
   const struct {
     const char *before, *after, *value, *stored;
   } kAltered[] = {
@@ -262,8 +262,9 @@ TEST_F(CopiedColumnTest, AColumnThatWasAlteredMeanwhileIsCopiedAsText) {
     ASSERT_THAT(Apply({Insert(1, value, "null")}), IsOk());
     EXPECT_EQ(How(1), "binary");
     Execute(absl::StrFormat("ALTER TABLE jobs ALTER v TYPE %s", after));
+    EXPECT_TRUE(IsAltered(Apply({Insert(1001, value, "null")}))) << after;
+    Configure(FirstPolicy());
     ASSERT_THAT(Apply({Insert(1001, value, "null")}), IsOk());
-    EXPECT_EQ(How(1001), "text") << after;
     EXPECT_EQ(Values(1001), absl::StrFormat("NULL, %s", stored)) << after;
   }
 }
