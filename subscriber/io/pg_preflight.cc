@@ -124,6 +124,35 @@ void CheckFixedColumns(const TargetTable& table, std::vector<CheckLine>* lines) 
   }
 }
 
+// Whatever changes or leaves out rows on their way into the table: what stands there is not what
+// the source has, and nothing tells.
+void CheckMeddlers(PgConnection& connection, const SubscriberConfig& config,
+                   const TargetTable& table, std::vector<CheckLine>* lines) {
+  const std::string oid = std::to_string(table.oid);
+  // tgtype: 1 per row, 2 BEFORE.
+  const auto rows = connection.Execute(
+      "SELECT 'trigger', t.tgname, 'TRIGGER' FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid "
+      "WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgtype & 3 = 3 AND f.pronamespace <> "
+      "'pmoves_sync'::regnamespace AND (t.tgenabled IN ('A', 'R') OR (t.tgenabled = 'O' AND "
+      "$2::boolean)) UNION ALL SELECT 'rule', r.rulename, 'RULE' FROM pg_rewrite r WHERE "
+      "r.ev_class = $1::oid AND r.ev_type <> '1' AND (r.ev_enabled IN ('A', 'R') OR (r.ev_enabled "
+      "= 'O' AND $2::boolean)) ORDER BY 1, 2",
+      {PgParam(oid), PgParam(config.postgres.triggers ? "t" : "f")});
+  if (!rows.ok()) {
+    lines->push_back({Grade::kFail, MessageOf(rows.status()), "see the message"});
+    return;
+  }
+  for (int i = 0; i < rows->size(); ++i) {
+    lines->push_back(
+        {Grade::kWarn,
+         absl::StrFormat("%s %s of %s runs for applied rows and can change them or leave them out: "
+                         "the table need not be equal to its sources then",
+                         rows->Text(i, 0), rows->Text(i, 1), table.Name()),
+         absl::StrFormat("if that is not meant, ALTER TABLE %s DISABLE %s %s", SqlTable(table),
+                         rows->Text(i, 2), SqlIdentifier(rows->Text(i, 1)))});
+  }
+}
+
 // Sources do not see each other's rows, so two of them can take one value that is unique here.
 void CheckUnique(PgConnection& connection, const SubscriberConfig& config, const TargetTable& table,
                  std::vector<CheckLine>* lines) {
@@ -180,6 +209,7 @@ void CheckTables(PgConnection& connection, const SubscriberConfig& config,
     CheckTriggers(connection, table, **found, lines);
     CheckUnique(connection, config, **found, lines);
     CheckFixedColumns(**found, lines);
+    CheckMeddlers(connection, config, **found, lines);
     const std::string oid = std::to_string((*found)->oid);
     Ask(connection, "SELECT has_table_privilege($1::oid, 'SELECT, INSERT, UPDATE, DELETE')",
         {PgParam(oid)}, ("privileges on " + name).c_str(),

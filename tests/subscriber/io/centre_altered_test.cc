@@ -6,10 +6,15 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "subscriber/io/pg_preflight.h"
 #include "tests/testing/centre.h"
 
 namespace pmoves {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
 
 constexpr int kMany = 60;  // so many rows go by COPY
 
@@ -164,6 +169,27 @@ TEST_P(CentreAlteredTest, WhatDoesNotMatterCostsNothing) {
       "pmoves_sync.tombstone; CREATE INDEX ON jobs (v)");
   ASSERT_THAT(ApplyAsWorker({SendValues(20, "2")}), IsOk());
   EXPECT_EQ(altered_, 0);
+}
+
+class MeddlersTest : public CentreTest {
+ protected:
+  std::string Checked() {
+    std::string all;
+    for (const CheckLine& line : CheckCentre(*connection_, config_)) all += line.what + line.fix;
+    return all;
+  }
+};
+
+// They change rows or leave them out, and nothing tells.
+TEST_F(MeddlersTest, CheckNamesTriggersAndRulesThatRunForAppliedRows) {
+  Execute(
+      "CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; "
+      "END'; CREATE TRIGGER meddler BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION meddle(); "
+      "CREATE RULE ruler AS ON DELETE TO jobs DO INSTEAD NOTHING");
+  EXPECT_THAT(Checked(), Not(HasSubstr("runs for applied rows")));  // they do not, as a replica
+  Execute("ALTER TABLE jobs ENABLE ALWAYS TRIGGER meddler, ENABLE REPLICA RULE ruler");
+  EXPECT_THAT(Checked(), AllOf(HasSubstr("trigger meddler of public.jobs runs for applied rows"),
+                               HasSubstr("DISABLE RULE \"ruler\"")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, CentreAlteredTest,
