@@ -82,6 +82,11 @@ absl::Status PublishLoop::Turn() {
   RETURN_IF_ERROR(FlushWhenQuiet());
   RETURN_IF_ERROR(MaybeProgress());
   RETURN_IF_ERROR(MaybeReport());
+  if (drained_ && now_ >= catalog_due_) {
+    catalog_due_ = now_ + kCatalogInterval;
+    parts_.catalog.Refresh();
+    RETURN_IF_ERROR(parts_.history.Verify());
+  }
   MaybeHeartbeat();
   ShowStatus();
   return absl::OkStatus();
@@ -144,7 +149,7 @@ absl::Status PublishLoop::ReadEvents() {
     }
     received_ = std::max(received_, event->wal_start);
     received_bytes_ += event->payload.size();
-    RETURN_IF_ERROR(parts_.pump.Take(event->payload));
+    RETURN_IF_ERROR(parts_.pump.Take(event->payload, event->wal_start));
     reading_failed_ = false;
     events_in_transaction_ = parts_.pump.idle() ? 0 : events_in_transaction_ + 1;
   }
@@ -343,10 +348,6 @@ absl::Duration PublishLoop::GatherTime() const {
 
 void PublishLoop::Wait() {
   if (!drained_ && !blocked_) return;  // there is more to read right now
-  if (drained_ && now_ >= catalog_due_) {
-    catalog_due_ = now_ + kCatalogInterval;
-    parts_.catalog.Refresh();
-  }
   absl::Time until =
       std::min({now_ + (parts_.source.uses_tls() ? kLongestTlsWait : kLongestWait), report_due_,
                 heartbeat_due_, parts_.ledger.NextDeadline(), parts_.refetcher.NextDue()});

@@ -58,6 +58,7 @@ class PublishLoop {
     MessageSink& sink;
     HandoffLedger& ledger;
     PgCatalog& catalog;
+    RelationHistory& history;
     AppliedFeed& applied;
     NatsClient& nats;
     JetStream& jetstream;

@@ -75,7 +75,7 @@ void Refetcher::Answer(const AskedRow& asked, const absl::Status& outcome) {
 
 absl::Status Refetcher::WriteMark(const std::string& content) {
   const absl::Status status = parts_.connection
-                                  .Execute(absl::StrFormat(kMarkSql, kMessagePrefix,
+                                  .Execute(absl::StrFormat(kMarkSql, parts_.message_prefix,
                                                            parts_.connection.QuoteLiteral(content)))
                                   .status();
   if (status.ok()) return status;
@@ -112,6 +112,15 @@ absl::StatusOr<bool> Refetcher::AllVisible() {
     RETURN_IF_ERROR(parts_.connection.Execute("SELECT pg_sleep(0.002)").status());
   }
   return false;
+}
+
+absl::Status Refetcher::AwaitVisible() {
+  ASSIGN_OR_RETURN(const bool visible, AllVisible());
+  if (visible) return absl::OkStatus();
+  return absl::UnavailableError(
+      "a transaction that came out of the WAL is not visible yet, so what it says of a new table "
+      "cannot be interpreted: the edge database waits for a synchronous standby "
+      "(synchronous_standby_names). Trying again");
 }
 
 // The bytes of the row that was sent; 0: none.

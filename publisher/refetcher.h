@@ -47,6 +47,7 @@ class Refetcher {
     RefetchFeed& feed;
     NatsClient& nats;
     Metrics& metrics;
+    std::string message_prefix;
   };
   Refetcher(Parts parts, std::string session)
       : parts_(parts), reader_(parts.connection), queue_(std::move(session)) {}
@@ -58,6 +59,9 @@ class Refetcher {
   // A logical message of ours came out of the WAL, inside a transaction that is being planned. Its
   // rows, if it is the mark under way, go to *plan.
   absl::Status TakeMark(std::string_view content, MessagePlan* plan);
+  // Until this session sees every transaction that came out of the WAL so far. kUnavailable: it
+  // takes too long now.
+  absl::Status AwaitVisible();
   int fd() const { return parts_.feed.fd(); }
   // When Turn has something to do without being asked anew.
   absl::Time NextDue() const { return queue_.ready() ? mark_due_ : absl::InfiniteFuture(); }

@@ -11,6 +11,7 @@
 #include "publisher/change_pump.h"
 #include "publisher/core/preflight_rules.h"
 #include "publisher/io/edge_state.h"
+#include "publisher/io/history_schema.h"
 #include "publisher/io/jetstream_sink.h"
 #include "publisher/io/nonfinite_reader.h"
 #include "publisher/io/pg_preflight.h"
@@ -208,7 +209,12 @@ absl::Status Session::TakeOverRow() {
   RETURN_IF_ERROR(floors.status());
   catalog_->SetFloors(*std::move(floors));
   const WriterRow after = TakeOver(facts_.row, decision_, facts_.slot, context_.writer);
-  return state.WriteWriter(context_.config.source, facts_.row, after);
+  RETURN_IF_ERROR(state.WriteWriter(context_.config.source, facts_.row, after));
+  ASSIGN_OR_RETURN(message_prefix_, EnsurePrefix(*sql_));
+  history_ = std::make_unique<RelationHistory>(*sql_, context_.tables);
+  absl::Status opened = history_->Open();
+  if (absl::IsFailedPrecondition(opened)) return Refused("schema_history", std::move(opened));
+  return opened;
 }
 
 absl::Status Session::Publish() {
@@ -217,7 +223,8 @@ absl::Status Session::Publish() {
   // The stream's last transaction must come again, or this is not the history that the stream
   // holds. If Postgres was told to forget it, there is nothing to compare.
   const bool comes_again = facts_.tail.landmark > facts_.slot.confirmed;
-  RETURN_IF_ERROR(source_->Start(comes_again ? facts_.tail.before_landmark : decision_.previous));
+  RETURN_IF_ERROR(source_->Start(comes_again ? facts_.tail.before_landmark : decision_.previous,
+                                 message_prefix_));
 
   JetStreamSink::Options sink_options;
   sink_options.window_messages = static_cast<size_t>(config.stream.window_messages);
@@ -250,8 +257,9 @@ absl::Status Session::Publish() {
   const TransactionOrder order(decision_.previous, comes_again ? facts_.tail.landmark : Lsn{});
   ASSIGN_OR_RETURN(const std::unique_ptr<RefetchFeed> feed,
                    RefetchFeed::Subscribe(*nats_, config.source));
-  Refetcher refetcher({*sql_, *catalog_, *feed, *nats_, context_.metrics}, context_.writer);
-  ChangePump pump(order, plan, *catalog_, nonfinite, refetcher);
+  Refetcher refetcher({*sql_, *catalog_, *feed, *nats_, context_.metrics, message_prefix_},
+                      context_.writer);
+  ChangePump pump(order, plan, *catalog_, nonfinite, refetcher, *history_, message_prefix_);
   context_.board.Update([this](PublisherStatus& status) {
     status.epoch = decision_.epoch;
     status.writer = context_.writer;
@@ -270,8 +278,8 @@ absl::Status Session::Publish() {
            {"foreign_messages", facts_.tail.foreign_messages},
            {"tables", static_cast<uint64_t>(catalog_->size())}});
   PublishLoop loop(
-      {config, *source_, pump, refetcher, plan, *sink, ledger, *catalog_, *applied_, *nats_,
-       *jetstream_, context_.board, context_.metrics, context_.stop, context_.stuck},
+      {config, *source_, pump, refetcher, plan, *sink, ledger, *catalog_, *history_, *applied_,
+       *nats_, *jetstream_, context_.board, context_.metrics, context_.stop, context_.stuck},
       decision_.epoch, facts_.slot.confirmed);
   absl::Status status = loop.Run();
   was_sound_ = loop.was_streaming() && !context_.stuck.stuck();

@@ -31,6 +31,7 @@
 #include "publisher/io/applied_feed.h"
 #include "publisher/io/pg_catalog.h"
 #include "publisher/io/pg_wal_source.h"
+#include "publisher/io/relation_history.h"
 #include "publisher/metrics.h"
 #include "publisher/status.h"
 
@@ -89,6 +90,8 @@ class Session {
   std::unique_ptr<NatsSubscription> fence_;
   std::unique_ptr<PgConnection> sql_;
   std::unique_ptr<PgCatalog> catalog_;
+  std::unique_ptr<RelationHistory> history_;
+  std::string message_prefix_;
   std::unique_ptr<PgWalSource> source_;
   SystemIdentity identity_;
   StartFacts facts_;

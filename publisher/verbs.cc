@@ -16,6 +16,7 @@
 #include "proto/subject.h"
 #include "publisher/core/preflight_rules.h"
 #include "publisher/io/edge_state.h"
+#include "publisher/io/history_schema.h"
 #include "publisher/io/pg_preflight.h"
 #include "publisher/io/pg_wal_source.h"
 #include "publisher/io/stream_room.h"
@@ -104,6 +105,19 @@ void CheckReplication(const PublisherConfig& config, const CapturedTables& table
                "role to this database"});
 }
 
+void CheckHistory(PgConnection& connection, Report* report) {
+  absl::StatusOr<bool> installed = HistoryInstalled(connection);
+  if (!installed.ok()) return report->Fail("definitions", installed.status(), "");
+  if (*installed) {
+    return report->Pass("definitions", "the event triggers note each change of a table");
+  }
+  report->Add(
+      {Verdict::kWarn, "definitions",
+       "the event triggers of pmoves-sync are missing, or this role may not read what they "
+       "write: a table that is altered while changes wait is read by the catalog of now",
+       "run `init` with this role; if it is no superuser, `init` prints statements for one"});
+}
+
 void CheckPostgres(const PublisherConfig& config, const CapturedTables& tables, Report* report) {
   auto connection = PgConnection::Connect(DatabaseOptions(config, "check"));
   if (!connection.ok()) {
@@ -119,6 +133,7 @@ void CheckPostgres(const PublisherConfig& config, const CapturedTables& tables, 
     const bool of_table = result.subject.substr(0, 6) == "table ";
     server_fits = server_fits && (of_table || result.verdict != Verdict::kFail);
   }
+  CheckHistory(**connection, report);
   CheckReplication(config, tables, report);
   CheckSlot(**connection, config, server_fits, report);
 }
@@ -187,10 +202,20 @@ absl::StatusOr<std::vector<std::string>> Initialize(const PublisherConfig& confi
   ASSIGN_OR_RETURN(bool created, state.EnsureSchema());
   lines.push_back(created ? "created  schema pmoves_sync with table publisher_state"
                           : "exists   schema pmoves_sync with table publisher_state");
+  RETURN_IF_ERROR(EnsurePrefix(*connection).status());
+  ASSIGN_OR_RETURN(const bool history, EnsureHistory(*connection));
+  ASSIGN_OR_RETURN(PgRows role, connection->Execute("SELECT quote_ident(current_user)"));
+  const std::string history_line =
+      history
+          ? "exists   history of definitions, with its event triggers"
+          : "missing  history of definitions: only a superuser may create event triggers. Let one "
+            "run this in the database:\n" +
+                HistorySql(role.String(0, 0));
   ASSIGN_OR_RETURN(SlotFacts slot, state.ReadSlot(config.postgres.slot));
   if (slot.exists) {
     if (!slot.reason.empty()) return absl::FailedPreconditionError(slot.reason);
     lines.push_back("exists   replication slot " + config.postgres.slot);
+    lines.push_back(history_line);
     return lines;
   }
   ASSIGN_OR_RETURN(std::optional<WriterRow> row, state.ReadWriter(config.source));
@@ -204,6 +229,7 @@ absl::StatusOr<std::vector<std::string>> Initialize(const PublisherConfig& confi
   RETURN_IF_ERROR(state.CreateSlot(config.postgres.slot));
   lines.push_back("created  replication slot " + config.postgres.slot +
                   "; it keeps WAL from now on, so start the publisher soon");
+  lines.push_back(history_line);
   return lines;
 }
 

@@ -25,6 +25,7 @@ struct RelationColumn {
 
 struct Relation {
   uint32_t oid = 0;
+  uint64_t version = 0;  // of its definition, where there is a history; 0: as the catalog is now
   std::string schema;
   std::string table;
   std::vector<RelationColumn> columns;  // in attnum order, dropped ones left out

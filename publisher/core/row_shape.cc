@@ -56,6 +56,7 @@ bool NameList::Matches(std::span<const proto::RawColumn> columns) const {
 void RowShape::Learn(const WalChange& change, const Relation& relation) {
   action_ = change.action;
   relation_oid_ = relation.oid;
+  relation_version_ = relation.version;
   traits_.clear();
   for (const RelationColumn& column : relation.columns) {
     traits_.push_back({column.key, column.toastable});
@@ -133,7 +134,10 @@ void RowShape::LearnKey(const WalChange& change, const Relation& relation) {
 }
 
 bool RowShape::Fits(const WalChange& change, const Relation& relation) const {
-  if (change.action != action_ || relation.oid != relation_oid_) return false;
+  if (change.action != action_ || relation.oid != relation_oid_ ||
+      relation.version != relation_version_) {
+    return false;
+  }
   if (relation.columns.size() != traits_.size()) return false;
   for (size_t i = 0; i < traits_.size(); ++i) {
     const RelationColumn& column = relation.columns[i];

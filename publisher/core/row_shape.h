@@ -81,6 +81,7 @@ class RowShape {
 
   WalAction action_ = WalAction::kInsert;
   uint32_t relation_oid_ = 0;
+  uint64_t relation_version_ = 0;
   std::vector<RelationTraits> traits_;
   NameList columns_;  // as they came
   NameList identity_;

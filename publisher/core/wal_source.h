@@ -16,9 +16,6 @@
 
 namespace pmoves {
 
-// Prefix of the logical messages that are ours. Anybody may write one.
-inline constexpr char kMessagePrefix[] = "pmoves_sync";
-
 struct WalEvent {
   bool keepalive = false;
   bool reply_requested = false;  // keepalive: the server wants a Report now

@@ -46,6 +46,21 @@ absl::Status PgCatalog::Load() {
   return absl::OkStatus();
 }
 
+absl::Status PgCatalog::Admits(std::string_view schema, std::string_view table,
+                               uint32_t oid) const {
+  if (floors_.empty()) return absl::OkStatus();
+  const auto floor = floors_.find({std::string(schema), std::string(table)});
+  if (floor == floors_.end() || oid > floor->second) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "table %s.%s appeared by a rename: rows of before would be missing", schema, table));
+}
+
+bool PgCatalog::Awaits(std::string_view schema, std::string_view table) const {
+  if (floors_.empty() || !floors_.contains({std::string(schema), std::string(table)})) return false;
+  const auto found = relations_.find(std::pair<std::string_view, std::string_view>(schema, table));
+  return found == relations_.end() || found->second == nullptr;
+}
+
 absl::Status PgCatalog::Read(const TablePattern& pattern) {
   const PgParam table = pattern.whole_schema ? PgParam() : PgParam(pattern.table);
   ASSIGN_OR_RETURN(PgRows rows, connection_.Execute(kColumnsSql, {pattern.schema, table}));
@@ -57,12 +72,7 @@ absl::Status PgCatalog::Read(const TablePattern& pattern) {
       entry = std::make_unique<Relation>();
       relation = entry.get();
       relation->oid = oid;
-      const auto floor = floors_.find({rows.String(row, 1), rows.String(row, 2)});
-      if (floor != floors_.end() && oid <= floor->second) {
-        return absl::FailedPreconditionError(
-            absl::StrFormat("table %s.%s appeared by a rename: rows of before would be missing",
-                            rows.Text(row, 1), rows.Text(row, 2)));
-      }
+      RETURN_IF_ERROR(Admits(rows.Text(row, 1), rows.Text(row, 2), oid));
       relation->schema = rows.String(row, 1);
       relation->table = rows.String(row, 2);
       relation->has_usable_identity = rows.Bool(row, 8);
@@ -109,6 +119,23 @@ std::vector<std::string> PgCatalog::Missing() const {
     missing.push_back(pattern.schema + "." + pattern.table);
   }
   return missing;
+}
+
+absl::StatusOr<const Relation*> PgCatalog::LookUp(std::string_view schema, std::string_view table) {
+  last_found_ = nullptr;
+  relations_.erase(Key(schema, table));
+  const Relation* const relation = Find(schema, table);
+  RETURN_IF_ERROR(query_status_);
+  return relation;
+}
+
+absl::StatusOr<bool> PgCatalog::IsOtherKind(std::string_view schema, std::string_view table) {
+  ASSIGN_OR_RETURN(
+      PgRows rows,
+      connection_.Execute("SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = "
+                          "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)",
+                          {schema, table}));
+  return rows.Bool(0, 0);
 }
 
 void PgCatalog::Refresh() {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/io/pg_connection.h"
 #include "common/io/steady_time.h"
@@ -38,6 +39,18 @@ class PgCatalog : public RelationCatalog {
   // captured (not asked for, or a materialized view, whose rows must not leave: it is derived
   // data).
   const Relation* Find(std::string_view schema, std::string_view table) override;
+  // kFailedPrecondition: a table that was waited for appeared by a rename.
+  absl::Status Admits(std::string_view schema, std::string_view table, uint32_t oid) const;
+  // The table was waited for and was not looked up since.
+  bool Awaits(std::string_view schema, std::string_view table) const;
+  // The operator asked for a table of that name.
+  bool Wanted(std::string_view schema, std::string_view table) const {
+    return tables_.Matches(schema, table);
+  }
+  // Reads one table again, whatever was known of it.
+  absl::StatusOr<const Relation*> LookUp(std::string_view schema, std::string_view table);
+  // The name is that of something that is no ordinary permanent table.
+  absl::StatusOr<bool> IsOtherKind(std::string_view schema, std::string_view table);
   // Reads all again, at most once in `kRefreshInterval`. Pointers given out before are then
   // invalid.
   void Refresh() override;

@@ -89,13 +89,13 @@ absl::StatusOr<SystemIdentity> PgWalSource::Identify() {
   return identity;
 }
 
-absl::Status PgWalSource::Start(Lsn from) {
+absl::Status PgWalSource::Start(Lsn from, std::string_view message_prefix) {
   const std::string command = absl::StrFormat(
       "START_REPLICATION SLOT %s LOGICAL %s (\"format-version\" '2', \"include-transaction\" '1', "
       "\"include-lsn\" '1', \"include-xids\" '1', \"include-timestamp\" '1', \"include-types\" "
       "'0', "
       "\"add-msg-prefixes\" %s, \"add-tables\" %s)",
-      QuoteIdentifier(options_.slot), from.ToString(), Quoted(kMessagePrefix),
+      QuoteIdentifier(options_.slot), from.ToString(), Quoted(message_prefix),
       Quoted(options_.add_tables));
   PgResultPtr result(PQexec(connection_->raw(), command.c_str()));
   if (PQresultStatus(result.get()) != PGRES_COPY_BOTH) {

@@ -49,12 +49,13 @@ class PgWalSource : public WalSource {
   static absl::StatusOr<std::unique_ptr<PgWalSource>> Connect(Options options);
 
   absl::StatusOr<SystemIdentity> Identify();
-  // START_REPLICATION behind `from` (0/0: at the slot's own position). Transactions up to it are
+  // START_REPLICATION behind `from` (0/0: at the slot's own position), with the logical messages
+  // of one prefix. Transactions up to it are
   // not even decoded, which after a restart saves doing all of the hold again. kUnavailable: the
   // slot is held by another process (its PID is in the message). kNotFound: no such slot.
   // kFailedPrecondition: the slot was invalidated, or wal2json may not be used; the message says
   // what to do.
-  absl::Status Start(Lsn from);
+  absl::Status Start(Lsn from, std::string_view message_prefix);
 
   absl::StatusOr<std::optional<WalEvent>> Next() override;
   int fd() const override;
