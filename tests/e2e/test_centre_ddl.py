@@ -17,7 +17,7 @@ TABLES = ["price", "swapped", "keyed"]
 @pytest.fixture(scope="module")
 def fleet(scratch):
     from harness import Fleet
-    with Fleet.pair(NARROW, TABLES, centre_schema=CENTRE, scratch=scratch.area()) as made:
+    with Fleet.pair(NARROW, TABLES, centre_schema=CENTRE, scratch=scratch.area(), subscriber={"batch": {"max_bytes": "128KiB"}}) as made:
         made.edge.db.execute("""INSERT INTO price SELECT i, i, '2026-11-22 09:25:41', i, 'first' FROM generate_series(1, 300) i;
                                 INSERT INTO swapped SELECT i, i FROM generate_series(1, 300) i;
                                 INSERT INTO keyed SELECT 1, i, 'first' FROM generate_series(1, 300) i""")
@@ -87,6 +87,18 @@ def test_a_column_that_goes_and_comes_back_holds_its_source_only_meanwhile(fleet
     centre.execute("ALTER TABLE price ADD COLUMN note text")
     fleet.edge.db.execute("UPDATE price SET note = 'all'")
     fleet.wait_equal(["price"])
+    no_letters(fleet)
+
+
+def test_a_large_transaction_is_written_as_the_table_is_now(fleet):
+    fleet.edge.db.execute("INSERT INTO swapped SELECT i, 1 FROM generate_series(1001, 21000) i")
+    fleet.wait_caught_up()
+    for precision in 8, 7:
+        fleet.edge.db.execute("ALTER TABLE swapped ALTER v TYPE numeric(20,8)")
+        fleet.centre.db.execute(f"ALTER TABLE swapped ALTER v TYPE numeric(20,{precision})")
+        fleet.edge.db.execute("UPDATE swapped SET v = v + 0.0000001 WHERE id > 1000")
+        fleet.wait_caught_up()
+    assert fleet.centre.db.value("SELECT count(DISTINCT v) || ' ' || min(v::numeric(20,7)) FROM swapped WHERE id > 1000") == "1 1.0000002"
     no_letters(fleet)
 
 
