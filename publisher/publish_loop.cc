@@ -273,9 +273,10 @@ const std::string& PublishLoop::NoRoom() {
   }
   look_at_room_ = now_ + kRoomInterval;
   const std::string& source = parts_.config.source;
-  no_room_ = WhyFull({source, parts_.config.stream.max_bytes, full,
-                      parts_.sink.open_transaction_bytes(), parts_.sink.in_flight_bytes()},
-                     parts_.jetstream.GetStream(proto::StreamName(source)));
+  no_room_ =
+      WhyFull({source, parts_.config.stream.max_bytes, full, parts_.sink.open_transaction_bytes(),
+               parts_.unfinished_tail, parts_.sink.in_flight_bytes()},
+              parts_.jetstream.GetStream(proto::StreamName(source)));
   LogLimited(LogLevel::kError, "stream_full", no_room_);
   return no_room_;
 }

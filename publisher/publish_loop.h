@@ -66,6 +66,7 @@ class PublishLoop {
     Metrics& metrics;
     StopSignal& stop;
     StuckPlace& stuck;
+    bool unfinished_tail = false;  // the stream ended inside a transaction
   };
   PublishLoop(Parts parts, uint32_t epoch, Lsn confirmed);
 

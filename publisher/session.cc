@@ -277,10 +277,10 @@ absl::Status Session::Publish() {
            {"unfinished_tail", facts_.tail.unfinished ? "yes" : "no"},
            {"foreign_messages", facts_.tail.foreign_messages},
            {"tables", static_cast<uint64_t>(catalog_->size())}});
-  PublishLoop loop(
-      {config, *source_, pump, refetcher, plan, *sink, ledger, *catalog_, *history_, *applied_,
-       *nats_, *jetstream_, context_.board, context_.metrics, context_.stop, context_.stuck},
-      decision_.epoch, facts_.slot.confirmed);
+  PublishLoop loop({config, *source_, pump, refetcher, plan, *sink, ledger, *catalog_, *history_,
+                    *applied_, *nats_, *jetstream_, context_.board, context_.metrics, context_.stop,
+                    context_.stuck, facts_.tail.unfinished},
+                   decision_.epoch, facts_.slot.confirmed);
   absl::Status status = loop.Run();
   was_sound_ = loop.was_streaming() && !context_.stuck.stuck();
   if (!status.ok() && context_.stuck.stuck()) return Refused(kStuckRefusal, std::move(status));

@@ -172,7 +172,8 @@ void SourceFeed::Complete() {
                               .position = half_.position,
                               .first_sequence = half_first_,
                               .last_sequence = half_.sequence,
-                              .bytes = half_bytes_};
+                              .bytes = half_bytes_,
+                              .stored_us = half_.stored_us};
   } else {
     ready_bytes_ += half_.bytes;
     ready_.push_back(std::move(half_));

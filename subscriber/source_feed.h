@@ -54,6 +54,7 @@ struct LargeTransaction {
   uint64_t first_sequence = 0;  // of its chunk 0, the newest one
   uint64_t last_sequence = 0;
   uint64_t bytes = 0;
+  int64_t stored_us = 0;  // when JetStream stored its first message
 };
 
 class SourceFeed {

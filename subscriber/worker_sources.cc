@@ -132,6 +132,8 @@ absl::Status Worker::TryClaim(const std::string& source, Carried carried) {
                                        shared_.metrics.Of(source));
   owned->letters = *std::move(letters);
   owned->stream = proto::StreamName(source);
+  // The lag of what is known to wait goes on.
+  const int64_t since_us = carried.large.has_value() ? carried.large->stored_us : 0;
   owned->large = std::move(carried.large);
   owned->set_aside = std::move(carried.set_aside);
   owned->check_deferred = carried.check_deferred;
@@ -139,11 +141,13 @@ absl::Status Worker::TryClaim(const std::string& source, Carried carried) {
   owned->open_at = absl::Now() + carried.pause;
   sources_[source] = std::move(owned);
   owned_count_ = static_cast<int>(sources_.size());
-  shared_.fleet.Update(source, [&, waiting = sources_[source]->waiting](SourceState& state) {
-    state.owned = true;
-    state.worker = index_;
-    state.waiting = waiting;
-  });
+  shared_.fleet.Update(source,
+                       [&, waiting = sources_[source]->waiting, since_us](SourceState& state) {
+                         state.owned = true;
+                         state.worker = index_;
+                         state.waiting = waiting;
+                         state.waiting_since_us = since_us;
+                       });
   LogInfo("source.owned", "this process applies the source",
           {{"source", source}, {"worker", index_}});
   return absl::OkStatus();

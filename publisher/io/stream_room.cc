@@ -50,6 +50,13 @@ std::string WhyFull(const FullStream& full, const absl::StatusOr<StreamInfo>& in
         "A transaction is larger than the stream can hold: %d bytes of it are stored, and more "
         "follow. Make the stream larger with %s; this goes on by itself then",
         full.open_transaction_bytes, ResizeCommand(full.source, larger));
+  } else if (full.open_transaction_bytes == 0 && full.unfinished_tail) {
+    text += absl::StrFormat(
+        "It ends with the beginning of a transaction that was interrupted and must be sent anew, "
+        "and there is no room for its first message: the transaction is larger than the stream "
+        "can hold, or the centre has not applied what is before it. Make the stream larger with "
+        "%s; this goes on by itself then",
+        ResizeCommand(full.source, larger));
   } else {
     text += absl::StrFormat(
         "The centre has not applied what is in it: is the subscriber running, and what does its "

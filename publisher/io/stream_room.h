@@ -24,7 +24,9 @@ struct FullStream {
   int64_t configured_max_bytes = 0;
   absl::Status refusal;               // the server's words
   size_t open_transaction_bytes = 0;  // stored of the transaction that is not complete
-  size_t in_flight_bytes = 0;         // that follow next
+  // The stream ended inside a transaction when this session began: that is sent anew.
+  bool unfinished_tail = false;
+  size_t in_flight_bytes = 0;  // that follow next
 };
 std::string WhyFull(const FullStream& full, const absl::StatusOr<StreamInfo>& info);
 
