@@ -168,12 +168,17 @@ absl::Duration Worker::PatienceNow() const {
 // Adds whole transactions, source by source in turn. True when the batch must not wait for more.
 bool Worker::Gather() {
   AwaitMessages(absl::ZeroDuration());
+  bool passed_over = false;  // its batch is the next one: this one must not wait
   auto next = sources_.upper_bound(turn_);
   for (size_t visited = 0; visited < sources_.size(); ++visited) {
     if (next == sources_.end()) next = sources_.begin();
     Owned& owned = *next->second;
     ++next;
     if (!owned.open) continue;
+    if (!PassesAlone(owned)) {
+      passed_over = passed_over || owned.ready || owned.feed.HasNext();
+      continue;
+    }
     PumpSource(owned);
     while (owned.open && owned.feed.HasNext()) {
       if (IsFull()) return true;
@@ -182,11 +187,13 @@ bool Worker::Gather() {
         Block(owned, status, DisplayTable(body_.schema, body_.table));
         break;
       }
+      if (HasItsShare(owned)) return true;
       if (!owned.feed.HasNext()) {
         AwaitMessages(absl::ZeroDuration());
         PumpSource(owned);
       }
     }
+    if (owned.alone > 0 && pending_.progress.count(&owned) > 0) return true;
     // What it waits for is told when all before that is committed.
     if (owned.open && !owned.feed.trouble().ok() && pending_.progress.count(&owned) > 0) {
       return true;
@@ -195,7 +202,7 @@ bool Worker::Gather() {
     if (pending_.progress.count(&owned) > 0) return true;  // what is before it comes first
     KeepLarge(owned);
   }
-  return IsFull();
+  return passed_over || IsFull();
 }
 
 bool Worker::IsFull() const {

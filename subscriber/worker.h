@@ -116,6 +116,10 @@ class Worker {
     OpenLetters letters;
     bool check_deferred = false;  // see Carried
     std::string waiting;          // see Carried
+    // A lock or the like kept a batch of it from being written: until some are, it gets batches of
+    // its own, of at most so many transactions. 0: it does not.
+    int64_t alone = 0;
+    absl::Duration busy_pause = absl::ZeroDuration();  // before the last try
     int64_t counted_duplicates = 0;
     uint64_t shown_sequence = 0;  // of the newest message that the fleet state knows of
   };
@@ -135,7 +139,10 @@ class Worker {
     size_t letter_bytes = 0;
     int64_t oldest_commit_us = 0;
     bool check_deferred = false;  // its commit was refused: pieces are checked one by one
+    // Of a source that waits for a lock: how long the batch may wait for one. 0: as configured.
+    absl::Duration busy_wait = absl::ZeroDuration();
     void Clear() {
+      busy_wait = absl::ZeroDuration();
       set.Clear();
       letters.clear();
       letter_bytes = 0;
@@ -206,6 +213,17 @@ class Worker {
   // Moves the sources of the batch, as its last statement.
   absl::Status AdvanceSources();
   absl::Status CommitBatch();
+  // worker_busy.cc: what is locked in the centre
+  static bool IsBusy(const absl::Status& status, int attempt);
+  // The batch could not be written for now: its sources are tried apart, and the one that it is
+  // about waits. Rebuild().
+  absl::Status StepAside(const absl::Status& status);
+  void HoldBusy(Owned& owned, const absl::Status& status, const TargetTable* table);
+  std::string HolderOf(const TargetTable& table);
+  static void NoteWritten(Owned& owned);
+  bool PassesAlone(const Owned& owned) const;
+  bool HasItsShare(Owned& owned);
+  absl::Status BeginBatch();
   absl::Status ApplyPending(bool separating);
   absl::Status ApplySeparating(size_t begin, size_t end);
   bool SplitsOn(const absl::Status& status) const;

@@ -24,6 +24,7 @@ absl::Status Worker::CommitBatch() {
       return status;
     target_->Rollback();
     if (IsFenced(status)) return status;
+    if (reaction == Reaction::kRetry && IsBusy(status, attempt)) return StepAside(status);
     if (reaction == Reaction::kRetry) {
       shared_.metrics.batch_retries.Increment();
       LogLimited(LogLevel::kWarn, "batch.retry", LoggableMessage(status),
@@ -54,13 +55,13 @@ absl::Status Worker::ApplyPending(bool separating) {
   pending_.superseded.clear();
   const size_t changes = pending_.set.changes.size();
   separating = separating || MeetsLetter(0, changes);
-  const bool plain = !separating && !pending_.check_deferred && pending_.letters.empty();
+  const bool plain = !separating && !pending_.check_deferred && pending_.letters.empty() &&
+                     pending_.busy_wait == absl::ZeroDuration();
   if (plain && !pending_.progress.empty()) {
     ASSIGN_OR_RETURN(const bool done, target_->ApplyAtOnce(&pending_.set, CurrentProgress()));
     if (done) return absl::OkStatus();
   }
-  RETURN_IF_ERROR(target_->Begin());
-  if (pending_.check_deferred) target_->CheckDeferred();
+  RETURN_IF_ERROR(BeginBatch());
   // First, so that the changes of the batch meet them.
   RETURN_IF_ERROR(StoreLetters(pending_.letters));
   RETURN_IF_ERROR(separating ? ApplySeparating(0, changes)
@@ -229,6 +230,7 @@ void Worker::AfterCommit(absl::Time begun) {
     owned->position = progress.position;
     owned->sequence = progress.sequence;
     owned->from_start = false;
+    NoteWritten(*owned);
     CountClock(*owned);
     owned->set_aside.erase(owned->set_aside.begin(),
                            owned->set_aside.upper_bound(progress.position));

@@ -18,6 +18,8 @@
 namespace pmoves {
 namespace {
 
+// A batch holds many sources: none of them may wait long for what one of them meets.
+constexpr absl::Duration kLongestLockWait = absl::Seconds(2);
 constexpr int kPumpsPerTurn = 16;
 constexpr absl::Duration kBlockedPause = absl::Seconds(5);
 
@@ -38,8 +40,13 @@ std::string Hashed(std::string_view column) {
 absl::Status Worker::EnsureConnection() {
   if (connection_ != nullptr && connection_->IsOpen()) return absl::OkStatus();
   if (absl::Now() < connect_at_) return absl::UnavailableError("waiting before the next attempt");
-  auto connected = PgConnection::Connect(TargetSessionOptions(
-      shared_.config, absl::StrFormat("pmoves-sync-subscriber worker %d", index_)));
+  PgOptions options = TargetSessionOptions(
+      shared_.config, absl::StrFormat("pmoves-sync-subscriber worker %d", index_));
+  if (index_ < shared_.config.workers) {  // the large one holds nobody up
+    const absl::Duration wait = std::min(shared_.config.postgres.lock_timeout, kLongestLockWait);
+    options.settings.emplace_back("lock_timeout", std::to_string(absl::ToInt64Milliseconds(wait)));
+  }
+  auto connected = PgConnection::Connect(options);
   absl::Status status = connected.status();
   if (status.ok()) {
     connection_ = *std::move(connected);

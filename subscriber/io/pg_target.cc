@@ -71,6 +71,7 @@ absl::Status PgTarget::Begin() {
 }
 
 void PgTarget::ForgetTransaction() {
+  at_ = nullptr;
   check_deferred_ = false;
   touched_dirty_ = false;
   lowest_.clear();
@@ -155,7 +156,9 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
     for (const EffectGroup& group : step) planned_ += static_cast<int64_t>(group.effects.size());
     RETURN_IF_ERROR(RunStep(*set, step));
   }
-  return registers ? RecomputeTouched(*set, begin, end) : absl::OkStatus();
+  if (registers) RETURN_IF_ERROR(RecomputeTouched(*set, begin, end));
+  at_ = nullptr;
+  return absl::OkStatus();
 }
 
 absl::Status PgTarget::ApplyInSavepoint(ChangeSet* set, size_t begin, size_t end) {
@@ -211,6 +214,7 @@ void PgTarget::NoteVersions(const ChangeSet& set, size_t begin, size_t end) {
 absl::Status PgTarget::RunStep(const ChangeSet& set, const MergeStep& step) {
   std::vector<const EffectGroup*> small;
   for (const EffectGroup& group : step) {
+    at_ = group.table;
     // What this transaction buries must stay dead in its later steps.
     if (group.kind != ChangeKind::kWhole && group.kind != ChangeKind::kPartial)
       facts_.at(group.table->oid).buried = true;

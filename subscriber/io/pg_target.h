@@ -129,6 +129,10 @@ class PgTarget {
   // out.
   int64_t planned() const { return planned_; }
 
+  // The table that the last statement was about when Apply or ApplyAtOnce failed; null: of another
+  // kind of statement.
+  const TargetTable* failed_at() const { return at_; }
+
   // Conflicts logged in this transaction: (table, type, resolution) -> rows.
   using ConflictCounts = std::map<std::tuple<std::string, std::string, std::string>, int64_t>;
   const ConflictCounts& conflicts() const { return conflicts_; }
@@ -298,6 +302,7 @@ class PgTarget {
   std::vector<Sent> sent_;  // what is in the pipeline
   std::string copy_buffer_;
   int next_name_ = 0;
+  const TargetTable* at_ = nullptr;
   int64_t hidden_ = 0;
   int64_t planned_ = 0;
 };

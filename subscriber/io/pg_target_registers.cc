@@ -66,7 +66,10 @@ absl::Status PgTarget::RecomputeTouched(const ChangeSet& set, size_t begin, size
   for (size_t i = begin; i < end; ++i) {
     if (UsesRegisters(set.changes[i].table->policy)) tables.insert(set.changes[i].table);
   }
-  for (const TargetTable* table : tables) RETURN_IF_ERROR(RecomputeTable(*table));
+  for (const TargetTable* table : tables) {
+    at_ = table;
+    RETURN_IF_ERROR(RecomputeTable(*table));
+  }
   return absl::OkStatus();
 }
 

@@ -103,6 +103,7 @@ bool PgTarget::SendText(CopyRows* rows) {
 
 absl::Status PgTarget::PrepareRows(const std::vector<const EffectGroup*>& groups) {
   for (const EffectGroup* group : groups) {
+    at_ = group->table;
     RETURN_IF_ERROR(Prepare(RowKind(*group), *group->table, group->shape).status());
     if (LogsConflicts(*group))
       RETURN_IF_ERROR(Prepare(LogKind(*group, false), *group->table, group->shape).status());
@@ -176,6 +177,7 @@ absl::Status PgTarget::ReadPipeline(std::vector<const Effect*>* untouched) {
     const bool done = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
     if (!done && first_error.ok()) {
       first_error = connection_.ErrorOf(result.get());
+      at_ = effect == nullptr ? nullptr : effect->change->table;
       if (!connection_.IsOpen()) return first_error;
     }
     if (done && effect != nullptr) {
