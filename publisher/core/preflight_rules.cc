@@ -196,8 +196,24 @@ void JudgeColumns(const TableFacts& facts, const std::string& subject, Results* 
   }
 }
 
-void JudgeTable(const TableFacts& facts, Results* results) {
+// A SELECT of a parent shows the rows of its children, but the WAL calls them by the child's name.
+void JudgeChildren(const CapturedTables& tables, const TableFacts& facts, Results* results) {
+  for (const std::string& child : facts.children) {
+    const size_t dot = child.find('\x1e');
+    const std::string schema = child.substr(0, dot);
+    const std::string table = child.substr(dot + 1);
+    if (tables.Matches(schema, table)) continue;
+    Add(results, Verdict::kFail, "table " + facts.schema + "." + facts.table,
+        absl::StrFormat("has the INHERITS child %s.%s, whose rows show in it and are not captured",
+                        schema, table),
+        "add the child to postgres.tables (the centre needs a table of that name), or ALTER TABLE "
+        "the child NO INHERIT the parent");
+  }
+}
+
+void JudgeTable(const CapturedTables& tables, const TableFacts& facts, Results* results) {
   const std::string subject = "table " + facts.schema + "." + facts.table;
+  if (facts.kind == 'r') JudgeChildren(tables, facts, results);
   if (!JudgeKind(facts, subject, results) || !JudgeIdentity(facts, subject, results)) return;
   if (facts.is_partition) {
     Add(results, Verdict::kWarn, subject,
@@ -208,9 +224,9 @@ void JudgeTable(const TableFacts& facts, Results* results) {
 }
 
 // A "schema.*": views and the like are simply no tables; what would be lost silently fails.
-void JudgeSchema(const TablePattern& pattern, const std::vector<TableFacts>& found,
-                 Results* results) {
-  int tables = 0;
+void JudgeSchema(const CapturedTables& tables, const TablePattern& pattern,
+                 const std::vector<TableFacts>& found, Results* results) {
+  int count = 0;
   for (const TableFacts& facts : found) {
     const bool table = facts.kind == 'r' || facts.kind == 'p';
     if (facts.schema != pattern.schema || !table) continue;
@@ -219,10 +235,10 @@ void JudgeSchema(const TablePattern& pattern, const std::vector<TableFacts>& fou
           "is unlogged or temporary and is not captured");
       continue;
     }
-    ++tables;
-    JudgeTable(facts, results);
+    ++count;
+    JudgeTable(tables, facts, results);
   }
-  if (tables == 0) {
+  if (count == 0) {
     Add(results, Verdict::kWarn, "schema " + pattern.schema, "holds no table yet",
         "check the name in postgres.tables");
   }
@@ -273,7 +289,7 @@ std::vector<CheckResult> JudgeTables(const CapturedTables& tables,
   Results results;
   for (const TablePattern& pattern : tables.patterns()) {
     if (pattern.whole_schema) {
-      JudgeSchema(pattern, found, &results);
+      JudgeSchema(tables, pattern, found, &results);
       continue;
     }
     const std::string name = pattern.schema + "." + pattern.table;
@@ -285,7 +301,7 @@ std::vector<CheckResult> JudgeTables(const CapturedTables& tables,
           "create it, or take it out of postgres.tables (names are case sensitive)");
       results.back().waits = true;
     } else {
-      JudgeTable(*facts, &results);
+      JudgeTable(tables, *facts, &results);
     }
   }
   return results;

@@ -56,6 +56,8 @@ struct TableFacts {
   char kind = 'r';         // pg_class.relkind
   char persistence = 'p';  // pg_class.relpersistence
   bool is_partition = false;
+  // Tables that inherit from it, not as partitions: schema, \x1e, table.
+  std::vector<std::string> children;
   char identity = 'd';           // pg_class.relreplident
   bool has_key = false;          // an immediate unique index that wal2json can use
   bool has_primary_key = false;  // any, also a deferrable one

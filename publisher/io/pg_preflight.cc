@@ -31,7 +31,12 @@ SELECT n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition, c.re
        (SELECT string_agg(a.attname, E'\x1f' ORDER BY a.attnum) FROM columns a
          WHERE a.nonfinite AND a.attnum = ANY (k.attnums)),
        (SELECT string_agg(a.attname, E'\x1f' ORDER BY a.attnum) FROM columns a
-         WHERE a.local)
+         WHERE a.local),
+       (SELECT string_agg(m.nspname || E'\x1e' || h.relname, E'\x1f' ORDER BY h.oid)
+          FROM pg_inherits i
+          JOIN pg_class h ON h.oid = i.inhrelid AND NOT h.relispartition
+          JOIN pg_namespace m ON m.oid = h.relnamespace
+         WHERE i.inhparent = c.oid)
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN LATERAL (
@@ -123,6 +128,7 @@ absl::StatusOr<std::vector<TableFacts>> ReadTableFacts(PgConnection& connection,
       facts.nonfinite_columns = Names(rows, row, 10);
       facts.nonfinite_keys = Names(rows, row, 11);
       facts.local_columns = Names(rows, row, 12);
+      facts.children = Names(rows, row, 13);
       found.push_back(std::move(facts));
     }
   }

@@ -162,6 +162,16 @@ def test_a_new_table_is_not_lost_while_its_commit_is_not_visible(new_fleet):
     assert rows(messages(fleet, 1), "fresh") == [{"id": 1, "f": "NaN"}]
 
 
+def test_an_inherits_child_whose_rows_are_not_captured_is_refused_by_name(new_fleet):
+    fleet = new_fleet()
+    edge = fleet.add_edge(schema="CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent)",
+                          tables=["parent"])
+    done = edge.publisher.run_verb("check")
+    assert done.returncode == 1 and "INHERITS child public.child" in done.stdout, done.stdout
+    edge.db.execute("ALTER TABLE child NO INHERIT parent")
+    fleet.start()
+
+
 def test_messages_of_others_cost_nothing_and_forge_nothing(new_fleet):
     fleet = new_fleet()
     edge = fleet.add_edge(schema="CREATE TABLE t (id int PRIMARY KEY)", tables=["public.*"])
