@@ -212,9 +212,7 @@ absl::Status Session::TakeOverRow() {
   RETURN_IF_ERROR(state.WriteWriter(context_.config.source, facts_.row, after));
   ASSIGN_OR_RETURN(message_prefix_, EnsurePrefix(*sql_));
   history_ = std::make_unique<RelationHistory>(*sql_, context_.tables);
-  absl::Status opened = history_->Open();
-  if (absl::IsFailedPrecondition(opened)) return Refused("schema_history", std::move(opened));
-  return opened;
+  return history_->Open();
 }
 
 absl::Status Session::Publish() {

@@ -67,8 +67,8 @@ SELECT c.oid AS relid, n.nspname::text AS schema_name, c.relname::text AS table_
 REVOKE ALL ON pmoves_sync.relation_now FROM PUBLIC;
 )";
 
-// A catalog read in a snapshot of REPEATABLE READ may lack what others changed before the lock was
-// given, so such a definition is written as unknown, and read when it has come out of the WAL.
+// History and catalog are read in one snapshot, so also one of REPEATABLE READ finds what its own
+// transaction changed, and only that.
 constexpr const char kNoteSql[] = R"(
 CREATE OR REPLACE FUNCTION pmoves_sync.note_definitions() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
@@ -77,7 +77,6 @@ DECLARE
   changed record;
   number  bigint;
   noted   integer := 0;
-  sure    boolean := current_setting('transaction_isolation') LIKE 'read%';
 BEGIN
   SELECT p.prefix INTO STRICT secret FROM pmoves_sync.wal_prefix p;
   FOR changed IN
@@ -96,8 +95,7 @@ BEGIN
     INSERT INTO pmoves_sync.relation_history (id, relid, schema_name, table_name, definition, mark_lsn)
     OVERRIDING SYSTEM VALUE
     VALUES (number, changed.relid, changed.schema_name, changed.table_name,
-            CASE WHEN sure OR changed.definition IS NULL THEN changed.definition
-                 ELSE '{"unknown":true}' END,
+            changed.definition,
             pg_logical_emit_message(true, secret, 'ddl ' || number));
     noted := noted + 1;
   END LOOP;

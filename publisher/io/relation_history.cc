@@ -16,21 +16,13 @@ namespace {
 
 constexpr std::string_view kMarkContent = "ddl ";
 
-// $1: the ids; null: all. A definition that was written as unknown is that of the catalog as long
-// as no later one was noted: one statement reads both.
+// $1: the ids; null: all.
 constexpr const char kLoadSql[] = R"(
 SELECT h.id, h.relid, h.schema_name, h.table_name, h.mark_lsn, (h.xid::text::numeric % 4294967296)::bigint,
-       h.definition IS NULL, h.definition ? 'unknown' AND d.definition IS NULL,
-       coalesce((d.definition->>'usable')::boolean, false),
+       h.definition IS NULL, coalesce((h.definition->>'usable')::boolean, false),
        c.name, c.type, c.toastable, c.key, c.nonfinite
   FROM pmoves_sync.relation_history h
-  LEFT JOIN LATERAL (
-    SELECT CASE WHEN NOT h.definition ? 'unknown' THEN h.definition
-                WHEN NOT EXISTS (SELECT 1 FROM pmoves_sync.relation_history l
-                                  WHERE l.relid = h.relid AND l.id > h.id)
-                THEN (SELECT n.definition FROM pmoves_sync.relation_now n
-                       WHERE n.relid = h.relid) END AS definition) d ON true
-  LEFT JOIN LATERAL ROWS FROM (jsonb_to_recordset(d.definition->'columns') AS (
+  LEFT JOIN LATERAL ROWS FROM (jsonb_to_recordset(h.definition->'columns') AS (
       name text, type oid, toastable boolean, key boolean, nonfinite boolean)) WITH ORDINALITY c
       ON true
  WHERE $1::text IS NULL OR h.id = ANY ($1::bigint[])
@@ -66,26 +58,19 @@ absl::Status RelationHistory::Load(const std::string& ids) {
     relation.version = static_cast<uint64_t>(id);
     relation.schema = rows.String(row, 2);
     relation.table = rows.String(row, 3);
-    relation.has_usable_identity = rows.Bool(row, 8);
+    relation.has_usable_identity = rows.Bool(row, 7);
     ASSIGN_OR_RETURN(const Lsn mark, Lsn::Parse(rows.Text(row, 4)));
     const auto xid = static_cast<uint32_t>(rows.Int(row, 5));
     const bool gone = rows.Bool(row, 6);
-    if (rows.Bool(row, 7) && tables_.Matches(relation.schema, relation.table)) {
-      return absl::FailedPreconditionError(absl::StrFormat(
-          "schema_history_unknown: table %s.%s was altered twice, first in a transaction of "
-          "isolation REPEATABLE READ, before the first was read, so what lies between cannot be "
-          "interpreted. Start the source over (docs/operations.md)",
-          relation.schema, relation.table));
-    }
     for (; row < rows.size() && rows.Int(row, 0) == id; ++row) {
-      if (rows.IsNull(row, 9)) continue;
+      if (rows.IsNull(row, 8)) continue;
       RelationColumn column;
-      column.name = rows.String(row, 9);
+      column.name = rows.String(row, 8);
       column.token = proto::JsonString(column.name);
-      column.type_oid = static_cast<uint32_t>(rows.Int(row, 10));
-      column.toastable = rows.Bool(row, 11);
-      column.key = rows.Bool(row, 12);
-      column.may_be_nonfinite = rows.Bool(row, 13);
+      column.type_oid = static_cast<uint32_t>(rows.Int(row, 9));
+      column.toastable = rows.Bool(row, 10);
+      column.key = rows.Bool(row, 11);
+      column.may_be_nonfinite = rows.Bool(row, 12);
       relation.columns.push_back(std::move(column));
     }
     Add(id, relation, gone, mark, xid);

@@ -61,6 +61,11 @@ INSERT INTO doc SELECT i, 0, {BIG} FROM generate_series(1, 1) i;
 UPDATE doc SET n = 1 WHERE id = 1;
 COMMIT;
 UPDATE doc SET n = 2 WHERE id = 1;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+ALTER TABLE strict ADD COLUMN a text;
+ALTER TABLE strict ADD COLUMN f float8;
+INSERT INTO strict VALUES (1, 'x', 'NaN');
+COMMIT;
 INSERT INTO wide VALUES (1, 1, 'narrow key');
 ALTER TABLE wide DROP CONSTRAINT wide_pkey, ADD PRIMARY KEY (a, b);
 UPDATE wide SET b = 2;
@@ -91,6 +96,7 @@ CREATE TABLE plain (id int PRIMARY KEY, v text);
 ALTER TABLE plain ALTER v SET STORAGE EXTERNAL;
 CREATE TABLE swapped (id int PRIMARY KEY, v text);
 CREATE TABLE other (id int PRIMARY KEY, f float8);
+CREATE TABLE strict (id int PRIMARY KEY);
 CREATE TABLE sub (id int PRIMARY KEY);
 """
 
@@ -118,6 +124,7 @@ def check_changes(bodies):
     updates = [body for body in bodies if body["table"] == "doc" and body["operation"] == "UPDATE"]
     assert [body["unchanged"] for body in updates] == [["body"]] * len(updates)
     assert [row for body in updates for row in body["data"]] == [{"id": 1, "n": 1}, {"id": 1, "n": 2}]
+    assert rows(bodies, "strict") == [{"id": 1, "a": "x", "f": "NaN"}]
     widened = [body for body in bodies if body["table"] == "wide"]
     assert [body.get("keys") for body in widened] == [None, [{"a": 1, "b": 1}], [{"a": 1, "b": 2}]]
     assert [body["unchanged"] for body in bodies if body["table"] == "plain" and body["operation"] == "UPDATE"] == [["v"]]
