@@ -127,6 +127,7 @@ absl::Status ChangePump::ProcessRow(const WalChange& change, Lsn at) {
 
 absl::Status ChangePump::FindRelation(const WalChange& change, Lsn at, uint32_t xid,
                                       const Relation** relation) {
+  if (catalog_.IsLeftOut(change.schema, change.table)) return absl::OkStatus();
   return history_.active() ? FindInHistory(change, at, xid, relation)
                            : FindInCatalog(change, xid, relation);
 }

@@ -254,9 +254,9 @@ std::string PublishLoop::Trouble(const std::vector<std::string>& missing) const 
   std::string trouble = parts_.pump.Trouble();
   if (missing.empty()) return trouble;
   if (!trouble.empty()) trouble += "; ";
-  return trouble + absl::StrFormat(
-                       "these tables do not exist and will be captured from their creation on: %s",
-                       absl::StrJoin(missing, ", "));
+  return trouble +
+         absl::StrFormat("these tables wait alone (missing: captured from their creation on): %s",
+                         absl::StrJoin(missing, ", "));
 }
 
 const std::string& PublishLoop::NoRoom() {

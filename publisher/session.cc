@@ -208,6 +208,8 @@ absl::Status Session::TakeOverRow() {
   if (absl::IsFailedPrecondition(floors.status())) return Refused("preflight", floors.status());
   RETURN_IF_ERROR(floors.status());
   catalog_->SetFloors(*std::move(floors));
+  ASSIGN_OR_RETURN(PgCatalog::Names left_out, ReadLeftOut(*sql_, context_.config.source));
+  catalog_->LeaveOut(std::move(left_out));
   const WriterRow after = TakeOver(facts_.row, decision_, facts_.slot, context_.writer);
   RETURN_IF_ERROR(state.WriteWriter(context_.config.source, facts_.row, after));
   ASSIGN_OR_RETURN(message_prefix_, EnsurePrefix(*sql_));
@@ -280,9 +282,29 @@ absl::Status Session::Publish() {
                     context_.stuck, facts_.tail.unfinished},
                    decision_.epoch, facts_.slot.confirmed);
   absl::Status status = loop.Run();
+  if (!status.ok() && MayLeaveOut()) return LeaveTableOut();
   was_sound_ = loop.was_streaming() && !context_.stuck.stuck();
   if (!status.ok() && context_.stuck.stuck()) return Refused(kStuckRefusal, std::move(status));
   return status;
+}
+
+// Changes of a table below a "schema.*" were dropped: that concerns nobody but this table.
+bool Session::MayLeaveOut() const {
+  const auto& [schema, table] = source_->lost_table();
+  return !table.empty() && sql_->IsOpen() && !context_.tables.Names(schema, table);
+}
+
+absl::Status Session::LeaveTableOut() {
+  const auto& [schema, table] = source_->lost_table();
+  RETURN_IF_ERROR(LeaveOut(*sql_, context_.config.source, schema, table));
+  const std::string why = absl::StrFormat(
+      "table %s.%s has no usable replica identity and lost an UPDATE or DELETE, so it is left out "
+      "from here on; its copy in the centre is not right. Give it a primary key, copy its rows, "
+      "and "
+      "DELETE it FROM pmoves_sync.left_out_table",
+      schema, table);
+  LogError("table.left_out", why, {{"table", schema + "." + table}});
+  return absl::UnavailableError(why);
 }
 
 absl::Status Session::Refused(const char* name, absl::Status status) {

@@ -74,6 +74,8 @@ class Session {
   absl::Status OpenReplication();
   absl::Status TakeOverRow();
   absl::Status Publish();
+  bool MayLeaveOut() const;
+  absl::Status LeaveTableOut();
   // Keeps the name of a refusal while the sentence goes up.
   absl::Status Refused(const char* name, absl::Status status);
   // So that the centre sees a blocked edge, too.

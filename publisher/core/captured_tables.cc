@@ -82,6 +82,12 @@ bool CapturedTables::Matches(std::string_view schema, std::string_view table) co
   return false;
 }
 
+bool CapturedTables::Names(std::string_view schema, std::string_view table) const {
+  return std::any_of(patterns_.begin(), patterns_.end(), [&](const TablePattern& pattern) {
+    return !pattern.whole_schema && pattern.schema == schema && pattern.table == table;
+  });
+}
+
 std::string CapturedTables::AddTablesOption() const {
   std::string option;
   for (const TablePattern& pattern : patterns_) {

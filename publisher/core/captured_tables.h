@@ -34,6 +34,8 @@ class CapturedTables {
 
   const std::vector<TablePattern>& patterns() const { return patterns_; }
   bool Matches(std::string_view schema, std::string_view table) const;
+  // By its own name, and not only by a "schema.*".
+  bool Names(std::string_view schema, std::string_view table) const;
   // The value of wal2json's option "add-tables": every character of both parts is escaped, which is
   // the one rule that is right for commas, dots, blanks, stars and UTF-8 alike.
   std::string AddTablesOption() const;

@@ -236,7 +236,13 @@ void JudgeSchema(const CapturedTables& tables, const TablePattern& pattern,
       continue;
     }
     ++count;
+    const size_t before = results->size();
     JudgeTable(tables, facts, results);
+    // Anybody who may create a table could stop all others with one that has no key.
+    const bool alone = facts.kind == 'p' || facts.identity == 'n' || !facts.has_key;
+    for (size_t i = before; alone && i < results->size(); ++i) {
+      if ((*results)[i].verdict == Verdict::kFail) (*results)[i].waits = true;
+    }
   }
   if (count == 0) {
     Add(results, Verdict::kWarn, "schema " + pattern.schema, "holds no table yet",

@@ -94,6 +94,7 @@ const Relation* PgCatalog::Find(std::string_view schema, std::string_view table)
     return last_found_;
   }
   const std::pair<std::string_view, std::string_view> key(schema, table);
+  if (IsLeftOut(schema, table)) return nullptr;
   auto found = relations_.find(key);
   if (found == relations_.end()) {
     if (!tables_.Matches(schema, table)) return nullptr;
@@ -118,6 +119,8 @@ std::vector<std::string> PgCatalog::Missing() const {
     if (found != relations_.end() && found->second != nullptr) continue;
     missing.push_back(pattern.schema + "." + pattern.table);
   }
+  for (const auto& [schema, table] : left_out_)
+    missing.push_back(schema + "." + table + " (left out)");
   return missing;
 }
 

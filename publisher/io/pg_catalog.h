@@ -10,6 +10,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,7 +46,10 @@ class PgCatalog : public RelationCatalog {
   bool Awaits(std::string_view schema, std::string_view table) const;
   // The operator asked for a table of that name.
   bool Wanted(std::string_view schema, std::string_view table) const {
-    return tables_.Matches(schema, table);
+    return tables_.Matches(schema, table) && !IsLeftOut(schema, table);
+  }
+  bool IsLeftOut(std::string_view schema, std::string_view table) const {
+    return !left_out_.empty() && left_out_.count(Key(schema, table)) > 0;
   }
   // Reads one table again, whatever was known of it.
   absl::StatusOr<const Relation*> LookUp(std::string_view schema, std::string_view table);
@@ -57,8 +61,11 @@ class PgCatalog : public RelationCatalog {
   // The first error of a query since Load.
   const absl::Status& status() const { return query_status_; }
   size_t size() const { return relations_.size(); }
+  // Tables below a "schema.*" that are not captured any more (waiting_tables.h).
+  using Names = std::set<std::pair<std::string, std::string>>;
+  void LeaveOut(Names names) { left_out_ = std::move(names); }
   void SetFloors(Floors floors) { floors_ = std::move(floors); }
-  // Tables that are named and not there, or not yet; for people.
+  // Tables that are named and not there (yet), or that are left out; for people.
   std::vector<std::string> Missing() const;
 
  private:
@@ -81,6 +88,7 @@ class PgCatalog : public RelationCatalog {
   // An empty pointer: looked up, and not captured.
   std::map<Key, std::unique_ptr<Relation>, Less> relations_;
   Floors floors_;
+  Names left_out_;
   const Relation* last_found_ = nullptr;  // rows come in runs of one table
   SteadyTime refreshed_at_;
   absl::Status query_status_;

@@ -180,6 +180,7 @@ void PgWalSource::OnNotice(std::string_view sql_state, std::string_view message)
   if (!Contains(message, "no tuple identifier")) return;
   const auto [schema, table] = TableOfWarning(message);
   if (!schema.empty() && options_.is_captured && !options_.is_captured(schema, table)) return;
+  lost_table_ = {schema, table};
   lost_changes_ = absl::DataLossError(absl::StrFormat(
       "wal2json dropped an UPDATE or DELETE of table %s.%s, which had no usable replica identity "
       "when it was changed. To go on: take the table out of postgres.tables, let the publisher "

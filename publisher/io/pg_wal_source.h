@@ -60,6 +60,8 @@ class PgWalSource : public WalSource {
   absl::StatusOr<std::optional<WalEvent>> Next() override;
   int fd() const override;
   absl::Status Report(Lsn received, Lsn flush, bool ask_reply) override;
+  // The table of which changes were dropped; empty: none, or its name is not known.
+  const std::pair<std::string, std::string>& lost_table() const { return lost_table_; }
   // TLS may hold decrypted bytes that poll() does not see.
   bool uses_tls() const;
 
@@ -77,7 +79,8 @@ class PgWalSource : public WalSource {
   Options options_;
   std::unique_ptr<PgConnection> connection_;
   std::unique_ptr<char, CopyDeleter> buffer_;  // holds the payload that the last Next() gave out
-  absl::Status lost_changes_;                  // from a WARNING; ends the stream at the next Next()
+  std::pair<std::string, std::string> lost_table_;
+  absl::Status lost_changes_;  // from a WARNING; ends the stream at the next Next()
 };
 
 }  // namespace pmoves

@@ -51,6 +51,34 @@ SELECT l.schema_name, l.table_name, l.newest_oid,
                 WHERE n.nspname = l.schema_name AND c.relname = l.table_name)
   FROM pmoves_sync.waiting_table l WHERE l.source = $1)";
 
+constexpr char kCreateLeftOutSql[] = R"(
+CREATE TABLE IF NOT EXISTS pmoves_sync.left_out_table (
+  source      text NOT NULL,
+  schema_name text NOT NULL,
+  table_name  text NOT NULL,
+  table_oid   oid NOT NULL,
+  since       timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (source, schema_name, table_name)
+);
+COMMENT ON TABLE pmoves_sync.left_out_table IS
+  'Tables below a schema.* that lost an UPDATE or DELETE for want of a key, and are not captured.';
+)";
+constexpr char kLeaveOutSql[] = R"(
+INSERT INTO pmoves_sync.left_out_table (source, schema_name, table_name, table_oid)
+SELECT $1, $2::text, $3::text,
+       coalesce((SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = $2::text AND c.relname = $3::text), 0)
+ON CONFLICT DO NOTHING)";
+// 0: it was gone already when its changes came.
+constexpr char kMadeAnewSql[] = R"(
+DELETE FROM pmoves_sync.left_out_table l
+ WHERE l.source = $1 AND l.table_oid <> 0
+   AND EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = l.schema_name AND c.relname = l.table_name
+                  AND c.oid > l.table_oid))";
+constexpr char kReadLeftOutSql[] =
+    "SELECT schema_name, table_name FROM pmoves_sync.left_out_table WHERE source = $1";
+
 std::string TextArray(const std::vector<std::string>& texts) {
   std::string literal = "{";
   for (const std::string& text : texts) {
@@ -78,6 +106,25 @@ absl::Status MakeList(PgConnection& connection) {
 }
 
 }  // namespace
+
+absl::Status LeaveOut(PgConnection& connection, const std::string& source,
+                      const std::string& schema, const std::string& table) {
+  RETURN_IF_ERROR(EdgeState(connection).EnsureSchema().status());
+  RETURN_IF_ERROR(connection.Execute(kCreateLeftOutSql).status());
+  return connection.Execute(kLeaveOutSql, {source, schema, table}).status();
+}
+
+absl::StatusOr<PgCatalog::Names> ReadLeftOut(PgConnection& connection, const std::string& source) {
+  PgCatalog::Names names;
+  ASSIGN_OR_RETURN(
+      const PgRows exists,
+      connection.Execute("SELECT to_regclass('pmoves_sync.left_out_table') IS NOT NULL"));
+  if (!exists.Bool(0, 0)) return names;
+  RETURN_IF_ERROR(connection.Execute(kMadeAnewSql, {source}).status());
+  ASSIGN_OR_RETURN(const PgRows rows, connection.Execute(kReadLeftOutSql, {source}));
+  for (int i = 0; i < rows.size(); ++i) names.emplace(rows.String(i, 0), rows.String(i, 1));
+  return names;
+}
 
 absl::Status CameByRename(const std::string& source, const std::string& schema,
                           const std::string& table) {

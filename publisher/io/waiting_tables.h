@@ -26,6 +26,13 @@ absl::StatusOr<PgCatalog::Floors> UpdateWaitingTables(PgConnection& connection,
                                                       const std::string& source,
                                                       const CapturedTables& tables);
 
+// A table below a "schema.*" lost an UPDATE or DELETE, because it has no usable key. Its copy in
+// the centre is wrong from here on and is not continued; all other tables are.
+absl::Status LeaveOut(PgConnection& connection, const std::string& source,
+                      const std::string& schema, const std::string& table);
+// Those that are left out. One that was made anew is not any more.
+absl::StatusOr<PgCatalog::Names> ReadLeftOut(PgConnection& connection, const std::string& source);
+
 // The sentence of a table that appeared under its name, but is older.
 absl::Status CameByRename(const std::string& source, const std::string& schema,
                           const std::string& table);

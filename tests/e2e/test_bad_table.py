@@ -67,3 +67,26 @@ def test_a_missing_table_that_appears_by_a_rename_is_refused(new_pair):
     edge.execute("DELETE FROM pmoves_sync.waiting_table")      # the way out that the reason names, the rows being copied
     fleet.centre.db.execute("INSERT INTO later (id, v, _source, _sync_version) VALUES (1, 'nobody took it', 'jetson-01', 0)")
     fleet.wait_equal(deadline=90)
+
+
+def test_a_table_without_a_key_below_a_wildcard_stops_only_itself(new_pair):
+    # Anybody who may create a table could stop the whole edge for good.
+    fleet = new_pair(NOTE, ["public.*"], subscriber_tables=["note"])
+    fleet.start()
+    edge = fleet.edge.db
+    edge.execute("INSERT INTO note VALUES (1, 'a')")
+    fleet.wait_equal(["note"])
+    edge.execute("CREATE TABLE junk (a int)")
+    edge.execute("UPDATE junk SET a = 1; INSERT INTO note VALUES (2, 'b')")
+    with edge.cursor(autocommit=False) as cursor:
+        cursor.execute("INSERT INTO note VALUES (3, 'c'); INSERT INTO junk VALUES (1); UPDATE junk SET a = 2; INSERT INTO note VALUES (4, 'd')")
+    fleet.wait_equal(["note"])
+    wait_until(lambda: status_of(fleet)["waiting_tables"] == ["public.junk (left out)"], 30, "it is said", fleet.diagnose)
+    assert "public.junk" in status_of(fleet)["reason"]
+    assert "table.left_out" in fleet.publisher.log_text()
+    fleet.publisher.terminate()
+    edge.execute("UPDATE junk SET a = 3; INSERT INTO note VALUES (5, 'e'); CREATE TABLE more_junk (a int)")
+    fleet.publisher.start()
+    fleet.wait_equal(["note"])
+    done = fleet.publisher.run_verb("check")
+    assert done.returncode == 1 and "public.junk" in done.stdout and "public.more_junk" in done.stdout, done.stdout

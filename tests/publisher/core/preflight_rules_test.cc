@@ -97,7 +97,13 @@ TEST_P(TableTest, IsJudgedAlikeByNameAndByWildcard) {
   TableFacts facts = GoodTable();
   GetParam().change(facts);
   for (const CapturedTables& tables : {Jobs(), WholePublic()}) {
-    const std::string failure = FirstFailure(JudgeTables(tables, {facts}));
+    std::vector<CheckResult> results = JudgeTables(tables, {facts});
+    for (CheckResult& result : results) {
+      const bool failed = result.verdict == Verdict::kFail;
+      // Below a wildcard it concerns nobody else.
+      EXPECT_EQ(std::exchange(result.waits, false), failed && tables.patterns()[0].whole_schema);
+    }
+    const std::string failure = FirstFailure(results);
     if (*GetParam().failure == '\0') {
       EXPECT_EQ(failure, "");
     } else {
