@@ -82,6 +82,15 @@ struct Shape {
   int id = 0;                // unique within the table
 };
 
+// A deferrable constraint that the server does not check in the session that applies.
+struct UnseenConstraint {
+  std::string name;
+  std::string sql_state;  // of what the server would say
+  std::string sql;        // a row if one of the rows whose keys are in $1 conflicts with another
+
+  bool operator==(const UnseenConstraint&) const = default;
+};
+
 struct TargetTable {
   uint32_t oid = 0;
   std::string mark;  // TableMark() when it was read
@@ -94,6 +103,7 @@ struct TargetTable {
   OnError on_error = OnError::kRow;
   // Triggers or foreign keys of others would see a delete where a key changes: the row is updated.
   bool moves_in_place = false;
+  std::vector<UnseenConstraint> unseen;
   bool narrowing_allowed = false;  // outside of the key
   TablePolicy policy;
   std::string source_schema;  // what the sources call it; empty: the same ...

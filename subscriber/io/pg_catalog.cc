@@ -12,6 +12,7 @@
 #include "subscriber/core/rule_change.h"
 #include "subscriber/core/table_mark.h"
 #include "subscriber/io/expression_check.h"
+#include "subscriber/io/unseen_constraints.h"
 #include "subscriber/io/value_limits.h"
 
 namespace pmoves {
@@ -92,6 +93,19 @@ absl::Status CheckIdentity(const TargetTable& table, const std::string& constrai
 
 constexpr const char kAlteredPayload[] = "pmoves/altered";
 
+// What happens to rows that are written.
+absl::Status ReadBehaviour(PgConnection& connection, TargetTable* table) {
+  RETURN_IF_ERROR(ReadValueLimits(connection, table));
+  RETURN_IF_ERROR(ReadUnseenConstraints(connection, table));
+  const std::string oid = std::to_string(table->oid);
+  ASSIGN_OR_RETURN(const PgRows fires, connection.Execute(kFiresSql, {PgParam(oid)}));
+  // Where a delete does not take the row away, a move leaves it, too.
+  const DeletePolicy on_delete = table->policy.on_delete;
+  table->moves_in_place =
+      fires.Bool(0, 0) && on_delete != DeletePolicy::kIgnore && on_delete != DeletePolicy::kSoft;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status AlteredMeanwhile(const std::string& table) {
@@ -144,7 +158,8 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
   if (entry.table == nullptr || entry.table->oid != loaded->oid ||
       entry.table->columns != loaded->columns || entry.table->key != loaded->key ||
       entry.table->key_has_source != loaded->key_has_source ||
-      entry.table->moves_in_place != loaded->moves_in_place) {
+      entry.table->moves_in_place != loaded->moves_in_place ||
+      entry.table->unseen != loaded->unseen) {
     if (entry.table != nullptr) ++generation_;
     entry.table = loaded.get();
     owned_.push_back(std::move(loaded));
@@ -303,12 +318,6 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
     column.default_sql = columns.String(i, 7);
     if (columns.Int(i, 6) >= 0) key.emplace_back(columns.Int(i, 6), i);
   }
-  RETURN_IF_ERROR(ReadValueLimits(connection_, table.get()));
-  ASSIGN_OR_RETURN(const PgRows fires, connection_.Execute(kFiresSql, {PgParam(oid)}));
-  // Where a delete does not take the row away, a move leaves it, too.
-  const DeletePolicy on_delete = table->policy.on_delete;
-  table->moves_in_place =
-      fires.Bool(0, 0) && on_delete != DeletePolicy::kIgnore && on_delete != DeletePolicy::kSoft;
   std::sort(key.begin(), key.end());
   for (const auto& [position, index] : key) table->key.push_back(index);
   if (table->key.empty()) {
@@ -317,6 +326,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
         display));
   }
   RETURN_IF_ERROR(CheckIdentity(*table, rows.IsNull(0, 5) ? "" : rows.String(0, 5)));
+  RETURN_IF_ERROR(ReadBehaviour(connection_, table.get()));
   return table;
 }
 

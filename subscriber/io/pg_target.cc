@@ -157,6 +157,7 @@ absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
     RETURN_IF_ERROR(RunStep(*set, step));
   }
   if (registers) RETURN_IF_ERROR(RecomputeTouched(*set, begin, end));
+  RETURN_IF_ERROR(CheckUnseen(*set, begin, end));
   at_ = nullptr;
   return absl::OkStatus();
 }

@@ -178,6 +178,8 @@ class PgTarget {
 
   void NoteVersions(const ChangeSet& set, size_t begin, size_t end);
   void NoteTables(const ChangeSet& set, size_t begin, size_t end);
+  // An error if a row of these changes conflicts with another by TargetTable::unseen.
+  absl::Status CheckUnseen(const ChangeSet& set, size_t begin, size_t end);
   // Why Advance did not move every source.
   absl::Status WhyNotAdvanced();
   // lowest_ as the text of two arrays.

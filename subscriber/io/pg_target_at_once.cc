@@ -19,6 +19,7 @@ bool PgTarget::FitsAtOnce(const ChangeSet& set, const std::map<uint32_t, Wanted>
   for (const Change& change : set.changes) {
     const bool whole = change.kind == ChangeKind::kWhole || change.kind == ChangeKind::kDelete;
     if (!whole || UsesRegisters(change.table->policy) || change.inexact >= 0) return false;
+    if (!change.table->unseen.empty()) return false;
   }
   for (const auto& [oid, want] : wanted) {
     if (!want.new_writers.empty() || known_.count(oid) == 0) return false;

@@ -22,10 +22,11 @@ constexpr const char kFacts[] =
     "FROM pmoves_sync.table_source s WHERE s.relation = r.name) FROM unnest($1) WITH ORDINALITY "
     "AS r(name, place) ORDER BY r.place";
 
-// A row that is computed from registers must see those of every other worker.
+// A row that is computed from registers must see those of every other worker; one that is compared
+// with others, their rows.
 bool NeedsExclusive(const Change& change) {
   return (change.kind != ChangeKind::kWhole && change.kind != ChangeKind::kPartial) ||
-         UsesRegisters(change.table->policy);
+         UsesRegisters(change.table->policy) || !change.table->unseen.empty();
 }
 
 }  // namespace
