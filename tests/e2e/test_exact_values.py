@@ -13,7 +13,7 @@ CREATE TABLE sensors (id varchar(6) PRIMARY KEY, v varchar(5));
 CREATE TABLE readings (id int PRIMARY KEY, v numeric(10,2), big double precision, at timestamptz(3), note text);
 CREATE TABLE loose (id int PRIMARY KEY, v numeric(10,2), note varchar(3));
 """
-TABLES = [{"table": "sensors", "columns": {"v": {"conflict": "first-write-wins"}}}, "readings", {"table": "loose", "narrowing": "allow"}]
+TABLES = [{"table": "sensors", "columns": {"v": {"conflict": "greatest"}}}, "readings", {"table": "loose", "narrowing": "allow"}]
 
 
 def letters(fleet, state="open"):
