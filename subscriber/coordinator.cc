@@ -110,9 +110,16 @@ void Coordinator::Turn(absl::Time now) {
   if (now >= collect_at_) Collect(now);
   if (now >= maintain_log_at_) {
     maintain_log_at_ = now + kMaintainLog;
-    const absl::Status status =
+    const absl::StatusOr<int64_t> moved =
         ConflictLogStore(*connection_).Maintain(config_.conflicts.log_retention);
-    if (!status.ok()) LogLimited(LogLevel::kWarn, "conflict_log.failed", MessageOf(status));
+    if (!moved.ok()) {
+      LogLimited(LogLevel::kWarn, "conflict_log.failed", MessageOf(moved.status()));
+    } else if (*moved > 0) {
+      LogWarn("conflict_log.moved",
+              "conflicts that came before the partition of their day was made", {{"rows", *moved}});
+    }
+    // Made anew when it is needed: an old temporary table holds back what the server may forget.
+    (void)connection_->Execute("DROP TABLE IF EXISTS pg_temp.pmoves_touched");
     if (absl::Status forgot = central_writes_->Forget(); !forgot.ok())
       LogLimited(LogLevel::kWarn, "central_writes.failed", MessageOf(forgot));
   }

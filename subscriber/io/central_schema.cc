@@ -224,16 +224,33 @@ COMMENT ON TABLE pmoves_sync.rule_check IS 'Expressions of conflict rules that c
 CREATE OR REPLACE FUNCTION pmoves_sync.log_image(image jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE STRICT
 AS $$SELECT COALESCE(jsonb_object_agg(key, CASE WHEN octet_length(value) > 65536 THEN jsonb_build_object('omitted_bytes', octet_length(value)) ELSE COALESCE(to_jsonb(value), 'null') END), '{}') FROM jsonb_each_text(image)$$;
 
-CREATE OR REPLACE FUNCTION pmoves_sync.maintain_conflict_log(keep interval) RETURNS void LANGUAGE plpgsql
+-- A row that came before the partition of its day was made is in the default one, and is moved: a partition cannot be made beside rows that belong there. Result: the rows that were moved.
+DO $$ BEGIN
+  IF EXISTS (SELECT 1 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'pmoves_sync' AND p.proname = 'maintain_conflict_log' AND p.prorettype = 'void'::regtype) THEN
+    DROP FUNCTION pmoves_sync.maintain_conflict_log(interval);
+  END IF;
+END $$;
+CREATE OR REPLACE FUNCTION pmoves_sync.maintain_conflict_log(keep interval) RETURNS bigint LANGUAGE plpgsql
 AS $$
 DECLARE
   day date;
+  part text;
   old record;
+  here bigint;
+  moved bigint := 0;
 BEGIN
-  FOR day IN SELECT (now() AT TIME ZONE 'UTC')::date + n FROM generate_series(0, 1) n LOOP
-    IF to_regclass('pmoves_sync.conflict_log_' || to_char(day, 'YYYYMMDD')) IS NULL THEN
-      EXECUTE format('CREATE TABLE IF NOT EXISTS pmoves_sync.%I PARTITION OF pmoves_sync.conflict_log FOR VALUES FROM (%L) TO (%L)',
-        'conflict_log_' || to_char(day, 'YYYYMMDD'), day || ' 00:00+00', day + 1 || ' 00:00+00');
+  DELETE FROM pmoves_sync.conflict_log_default WHERE detected_at < now() - keep;
+  FOR day IN SELECT (now() AT TIME ZONE 'UTC')::date + n FROM generate_series(0, 2) n
+             UNION SELECT DISTINCT (detected_at AT TIME ZONE 'UTC')::date FROM pmoves_sync.conflict_log_default ORDER BY 1 LOOP
+    part := 'conflict_log_' || to_char(day, 'YYYYMMDD');
+    IF to_regclass('pmoves_sync.' || part) IS NULL THEN
+      LOCK TABLE pmoves_sync.conflict_log_default IN ACCESS EXCLUSIVE MODE;
+      EXECUTE format('CREATE TABLE pmoves_sync.%I (LIKE pmoves_sync.conflict_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
+      EXECUTE format('WITH gone AS (DELETE FROM pmoves_sync.conflict_log_default WHERE detected_at >= %L AND detected_at < %L RETURNING *) INSERT INTO pmoves_sync.%I SELECT * FROM gone',
+        day || ' 00:00+00', day + 1 || ' 00:00+00', part);
+      GET DIAGNOSTICS here = ROW_COUNT;
+      moved := moved + here;
+      EXECUTE format('ALTER TABLE pmoves_sync.conflict_log ATTACH PARTITION pmoves_sync.%I FOR VALUES FROM (%L) TO (%L)', part, day || ' 00:00+00', day + 1 || ' 00:00+00');
     END IF;
   END LOOP;
   FOR old IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -241,7 +258,7 @@ BEGIN
                AND to_date(right(c.relname, 8), 'YYYYMMDD') < ((now() - keep) AT TIME ZONE 'UTC')::date LOOP
     EXECUTE format('DROP TABLE pmoves_sync.%I', old.relname);
   END LOOP;
-  DELETE FROM pmoves_sync.conflict_log_default WHERE detected_at < now() - keep;
+  RETURN moved;
 END $$;
 
 CREATE TABLE IF NOT EXISTS pmoves_sync.sync_status (

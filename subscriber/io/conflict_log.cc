@@ -92,11 +92,12 @@ absl::Status ConflictLogStore::Resolve(int64_t id, const std::string& note) {
              : absl::NotFoundError(absl::StrFormat("there is no open conflict %d", id));
 }
 
-absl::Status ConflictLogStore::Maintain(absl::Duration retention) {
-  return connection_
-      .Execute(absl::StrFormat("SELECT pmoves_sync.maintain_conflict_log(interval '%d seconds')",
-                               absl::ToInt64Seconds(retention)))
-      .status();
+absl::StatusOr<int64_t> ConflictLogStore::Maintain(absl::Duration retention) {
+  ASSIGN_OR_RETURN(const PgRows rows, connection_.Execute(absl::StrFormat(
+                                          "SELECT pmoves_sync.maintain_conflict_log(interval '%d "
+                                          "seconds')",
+                                          absl::ToInt64Seconds(retention))));
+  return rows.Int(0, 0);
 }
 
 }  // namespace pmoves

@@ -46,8 +46,9 @@ class ConflictLogStore {
   absl::StatusOr<ConflictRow> Show(int64_t id);
   // An open conflict is settled; the note is kept with it. kNotFound when there is none.
   absl::Status Resolve(int64_t id, const std::string& note);
-  // Partitions of today and tomorrow are made, those older than `retention` go.
-  absl::Status Maintain(absl::Duration retention);
+  // Partitions of today and the next two days are made, those older than `retention` go. The number
+  // of rows that came before the partition of their day and were moved there.
+  absl::StatusOr<int64_t> Maintain(absl::Duration retention);
 
  private:
   absl::StatusOr<std::vector<Sibling>> Siblings(int64_t id);

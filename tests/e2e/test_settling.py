@@ -104,6 +104,20 @@ def test_what_brings_the_whole_row_or_its_end_settles_a_letter(fleet):
     assert open_of(fleet, "plain") == []
 
 
+def test_a_conflict_that_came_before_the_partition_of_its_day_is_moved_there(fleet):
+    centre = fleet.centre.db
+    today = centre.value("SELECT 'conflict_log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')")
+    centre.execute(f"DROP TABLE pmoves_sync.{today}")
+    row = centre.value("INSERT INTO pmoves_sync.conflict_log (type, resolution, lossy, schema_name, table_name, key, remote_source, "
+                       "remote_version) VALUES ('insert_exists', 'keep_local', true, 'public', 'plain', '{}', 'x', 1) RETURNING id")
+    where = "SELECT tableoid::regclass::text FROM pmoves_sync.conflict_log WHERE id = %s"
+    assert centre.value(where, (row,)) == "pmoves_sync.conflict_log_default"
+    assert centre.value("SELECT pmoves_sync.maintain_conflict_log('30 days')") == 1
+    assert centre.value(where, (row,)) == f"pmoves_sync.{today}"
+    assert centre.value("SELECT pmoves_sync.maintain_conflict_log('30 days')") == 0
+    fleet.subscriber.must("init")
+
+
 DOC = ("CREATE TABLE doc (id int PRIMARY KEY, amount int, note text, body text); ALTER TABLE doc ALTER body SET STORAGE EXTERNAL;"
        "CREATE TABLE stamped (id int PRIMARY KEY, amount int, note text, updated_at timestamptz)")
 
