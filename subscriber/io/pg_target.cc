@@ -139,6 +139,13 @@ void PgTarget::ForgetStatements() {
   direct_.clear();
 }
 
+void PgTarget::RenewStages(absl::Duration age) {
+  if (SteadyUntil(stages_since_) > -age) return;
+  stages_since_ = SteadyNow();
+  if (stages_.empty()) return;
+  ForgetStatements();
+}
+
 absl::Status PgTarget::Apply(ChangeSet* set, size_t begin, size_t end) {
   hidden_ = 0;
   planned_ = 0;

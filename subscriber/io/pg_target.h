@@ -37,6 +37,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/io/pg_connection.h"
+#include "common/io/steady_time.h"
 #include "subscriber/config.h"
 #include "subscriber/core/batch.h"
 #include "subscriber/core/change.h"
@@ -122,6 +123,9 @@ class PgTarget {
   void SavepointRolledBack();
   // Table definitions changed: prepared statements and stages of before must not be used.
   void ForgetStatements();
+  // Between transactions: temporary tables that are older than `age` are made anew when they are
+  // needed. Autovacuum cannot freeze them, and the oldest holds back what the server may forget.
+  void RenewStages(absl::Duration age);
 
   // Row changes of the last Apply that changed nothing because a newer version was there.
   int64_t hidden() const { return hidden_; }
@@ -305,6 +309,7 @@ class PgTarget {
   std::string copy_buffer_;
   int next_name_ = 0;
   const TargetTable* at_ = nullptr;
+  SteadyTime stages_since_ = SteadyNow();
   int64_t hidden_ = 0;
   int64_t planned_ = 0;
 };
