@@ -46,6 +46,10 @@ void ReadTimes(ConfigReader& root, SubscriberConfig* config) {
 
 }  // namespace
 
+int64_t MemoryOfWorker(const SubscriberConfig& config) {
+  return config.memory.max_bytes / (config.workers + 1);
+}
+
 absl::StatusOr<SubscriberConfig> LoadSubscriberConfig(ConfigSource* source) {
   SubscriberConfig config;
   ConfigReader& root = source->root();
@@ -62,6 +66,7 @@ absl::StatusOr<SubscriberConfig> LoadSubscriberConfig(ConfigSource* source) {
   ConfigReader& fetch = root.Section("fetch");
   fetch.Int("messages", 1, 10000, &config.fetch.messages);
   fetch.Bytes("bytes", 1 << 10, 256 << 20, &config.fetch.bytes);
+  root.Section("memory").Bytes("max_bytes", 16 << 20, int64_t{64} << 30, &config.memory.max_bytes);
   ReadTimes(root, &config);
   ReadMetricsSection(root, &config.metrics);
   ReadLogSection(root, &config.log);

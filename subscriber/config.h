@@ -93,6 +93,11 @@ struct SubscriberConfig {
     int64_t bytes = 2 << 20;
   } fetch;
 
+  struct Memory {
+    // memory.max_bytes: for messages that are received and not applied, of all sources
+    int64_t max_bytes = 192 << 20;
+  } memory;
+
   // report_interval: applied positions back to the edges, and sync_status
   absl::Duration report_interval = absl::Seconds(1);
   // purge_interval
@@ -106,6 +111,9 @@ struct SubscriberConfig {
   LogSection log;
   RetrySection retry;
 };
+
+// The share of memory.max_bytes of one worker. The one for large transactions has one, too.
+int64_t MemoryOfWorker(const SubscriberConfig& config);
 
 // Reads and checks. All problems found are returned at once, one per line, each naming file:line,
 // key, value and what is allowed.

@@ -70,6 +70,10 @@ SubscriberMetrics::SubscriberMetrics()
       batches_altered(Counters(*registry, "pmoves_sync_apply_altered_total",
                                "Batches made anew because a table was altered in the centre")
                           .Add({})),
+      halves_dropped(Counters(*registry, "pmoves_sync_memory_halves_dropped_total",
+                              "Incomplete transactions that were dropped to make room, to be read "
+                              "again when they are complete")
+                         .Add({})),
       connections_lost(Counters(*registry, "pmoves_sync_target_connections_lost_total",
                                 "Connections to the central database that broke")
                            .Add({})),

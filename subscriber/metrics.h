@@ -56,6 +56,7 @@ class SubscriberMetrics {
   prometheus::Counter& batch_retries;
   prometheus::Counter& batch_splits;
   prometheus::Counter& batches_altered;
+  prometheus::Counter& halves_dropped;
   prometheus::Counter& connections_lost;
   prometheus::Counter& refetch_asked;
   prometheus::Counter& central_settled;

@@ -5,8 +5,15 @@
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
 #include "proto/subject.h"
+#include "subscriber/io/pull_window.h"
 
 namespace pmoves {
+namespace {
+
+// Of a message beside its body.
+constexpr size_t kMessageCost = static_cast<size_t>(PullWindow::kMessageCost);
+
+}  // namespace
 
 void SourceFeed::Reset(uint32_t epoch, Lsn applied) {
   order_ = SourceOrder(epoch, applied);
@@ -16,7 +23,7 @@ void SourceFeed::Reset(uint32_t epoch, Lsn applied) {
   dropping_ = streaming_ = stream_complete_ = false;
   large_.reset();
   ready_.clear();
-  ready_bytes_ = 0;
+  ready_bytes_ = ready_messages_ = 0;
   pending_ = 0;
   last_sequence_ = 0;
   trouble_ = absl::OkStatus();
@@ -151,12 +158,26 @@ absl::Status SourceFeed::AppendPart(FetchedMessage message, const proto::Envelop
   if (envelope.last) {
     Complete();
   } else if (!streaming_ && half_.bytes + JoiningBytes() >= oversized_bytes_) {
-    dropping_ = true;
-    half_.messages.clear();
-    half_.bytes = 0;
-    joining_.reset();
+    DropHalf();
   }
   return absl::OkStatus();
+}
+
+void SourceFeed::DropHalf() {
+  if (streaming_ || !order_.in_transaction()) return;
+  dropping_ = true;
+  half_.messages.clear();
+  half_.messages.shrink_to_fit();
+  half_.bytes = 0;
+  joining_.reset();
+}
+
+size_t SourceFeed::half_held() const {
+  return half_.bytes + JoiningBytes() + half_.messages.size() * kMessageCost;
+}
+
+size_t SourceFeed::held() const {
+  return half_held() + ready_bytes_ + ready_messages_ * kMessageCost;
 }
 
 // The last message of a transaction was taken.
@@ -176,6 +197,7 @@ void SourceFeed::Complete() {
                               .stored_us = half_.stored_us};
   } else {
     ready_bytes_ += half_.bytes;
+    ready_messages_ += half_.messages.size();
     ready_.push_back(std::move(half_));
     half_ = FedTransaction();
   }
@@ -187,6 +209,7 @@ FedTransaction SourceFeed::Next() {
   FedTransaction next = std::move(ready_.front());
   ready_.pop_front();
   ready_bytes_ -= next.bytes;
+  ready_messages_ -= next.messages.size();
   return next;
 }
 

@@ -84,6 +84,11 @@ class SourceFeed {
   // While streaming, a row in parts counts when it is whole: it must be, before anything can be
   // done with it.
   size_t bytes() const { return ready_bytes_ + half_.bytes + (streaming_ ? 0 : JoiningBytes()); }
+  // Memory that they take, and that of what DropHalf() would give back.
+  size_t held() const;
+  size_t half_held() const;
+  // Keeps only the place of the transaction at hand, as if it were larger than a batch.
+  void DropHalf();
   // A complete transaction that is larger than fits a batch is next: everything before it was taken
   // with Next(). What follows it in the stream is left out until the next Reset.
   bool HasLarge() const { return ready_.empty() && large_.has_value(); }
@@ -133,6 +138,7 @@ class SourceFeed {
   std::optional<LargeTransaction> large_;
   std::deque<FedTransaction> ready_;
   size_t ready_bytes_ = 0;
+  size_t ready_messages_ = 0;
   uint64_t pending_ = 0;
   uint64_t last_sequence_ = 0;
   int64_t duplicates_ = 0;

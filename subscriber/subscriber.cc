@@ -165,6 +165,7 @@ absl::Status Subscriber::Session() {
   JetStreamSource::Options options;
   options.messages = config_.fetch.messages;
   options.bytes = config_.fetch.bytes;
+  options.memory = MemoryOfWorker(config_);
   LargeLane lane;
   Worker::Shared shared{config_, jetstream, fleet_, metrics_, lane};
   ASSIGN_OR_RETURN(std::unique_ptr<JetStreamSource> large_reader,

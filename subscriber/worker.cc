@@ -39,7 +39,8 @@ Worker::Worker(int index, std::unique_ptr<JetStreamSource> reader, Shared shared
       shared_(shared),
       reader_(std::move(reader)),
       backoff_(shared.config.retry.initial, shared.config.retry.max,
-               static_cast<uint32_t>(index) + 17) {}
+               static_cast<uint32_t>(index) + 17),
+      memory_(static_cast<size_t>(MemoryOfWorker(shared.config))) {}
 
 Worker::~Worker() { Stop(); }
 
@@ -191,6 +192,7 @@ bool Worker::Gather() {
         Block(owned, status, DisplayTable(body_.schema, body_.table));
         break;
       }
+      CountHeld(owned);
       if (HasItsShare(owned)) return true;
       if (!owned.feed.HasNext()) {
         AwaitMessages(absl::ZeroDuration());

@@ -121,6 +121,8 @@ class Worker {
     int64_t alone = 0;
     absl::Duration busy_pause = absl::ZeroDuration();  // before the last try
     int64_t counted_duplicates = 0;
+    size_t counted_held = 0;      // in held_
+    size_t counted_half = 0;      // in halves_
     uint64_t shown_sequence = 0;  // of the newest message that the fleet state knows of
   };
   // A row whose letters this transaction settles; no key: a table without letters of messages.
@@ -189,6 +191,8 @@ class Worker {
   void Block(Owned& owned, const absl::Status& why, const std::string& table);
   void ResetSource(Owned& owned, absl::Duration pause);
   void ShowWaiting(Owned& owned);
+  void CountHeld(Owned& owned);
+  void ShowHeld();
 
   // worker.cc: batches
   bool BuildBatch();
@@ -290,6 +294,9 @@ class Worker {
   Backoff backoff_;
   absl::Time connect_at_ = absl::InfinitePast();
   std::map<std::string, std::unique_ptr<Owned>> sources_;
+  size_t held_ = 0;    // memory of all feeds
+  size_t halves_ = 0;  // and of that, of incomplete transactions
+  const size_t memory_;
   std::string turn_;  // the source that was served last: the next batch begins behind it
   Pending pending_;
   bool failed_ = false;  // the last batch; what was in it has waited already

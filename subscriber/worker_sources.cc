@@ -104,6 +104,7 @@ void Worker::CarryOutRequests() {
 }
 
 void Worker::AwaitMessages(absl::Duration limit) {
+  ShowHeld();  // since the last time a batch may have gone
   const std::set<std::string> streams = reader_->Await(limit);
   if (streams.empty()) return;
   for (auto& [name, owned] : sources_) {
@@ -164,6 +165,8 @@ void Worker::GiveUp(const std::string& source) {
   auto found = sources_.find(source);
   if (found == sources_.end()) return;
   reader_->Close(found->second->stream);
+  held_ -= found->second->counted_held;
+  halves_ -= found->second->counted_half;
   if (found->second->large.has_value() && shared_.large != nullptr) shared_.lane.Leave(source);
   if (connection_ != nullptr && connection_->IsOpen()) {
     (void)connection_->Execute("SELECT pg_advisory_unlock" + Hashed("$1"), {PgParam(source)});
@@ -326,7 +329,38 @@ void Worker::PumpSource(Owned& owned) {
       shared_.metrics.messages.Increment(static_cast<double>(owned.feed.last_sequence() - before));
     }
   }
+  CountHeld(owned);
   ShowWaiting(owned);
+}
+
+void Worker::ShowHeld() {
+  reader_->SetHeld(static_cast<int64_t>(held_ + pending_.set.bytes() + pending_.letter_bytes));
+}
+
+// What is held of all sources counts in the memory of the reader. Halves of transactions may be
+// all that is held, and then nothing would go on: the largest is dropped, and read again when it is
+// complete.
+void Worker::CountHeld(Owned& owned) {
+  const auto count = [this](Owned& each) {
+    held_ += each.feed.held() - each.counted_held;
+    halves_ += each.feed.half_held() - each.counted_half;
+    each.counted_held = each.feed.held();
+    each.counted_half = each.feed.half_held();
+  };
+  count(owned);
+  ShowHeld();
+  if (halves_ < memory_ / 4 || shared_.large == nullptr) return;
+  const auto largest = std::max_element(
+      sources_.begin(), sources_.end(),
+      [](const auto& a, const auto& b) { return a.second->counted_half < b.second->counted_half; });
+  if (largest == sources_.end()) return;
+  LogLimited(LogLevel::kInfo, "memory.half_dropped",
+             "much of incomplete transactions is held: the largest is dropped, and read again when "
+             "it is complete (memory.max_bytes)",
+             {{"source", largest->first}, {"bytes", largest->second->counted_half}});
+  shared_.metrics.halves_dropped.Increment();
+  largest->second->feed.DropHalf();
+  count(*largest->second);
 }
 
 void Worker::ShowWaiting(Owned& owned) {
@@ -367,6 +401,7 @@ void Worker::ResetSource(Owned& owned, absl::Duration pause) {
   owned.open = false;
   owned.ready = false;
   owned.feed.Reset(owned.epoch, owned.position);
+  CountHeld(owned);
   owned.open_at = absl::Now() + pause;
 }
 

@@ -24,9 +24,13 @@ constexpr int64_t kRefusalPauseNs = int64_t{1000} * 1000 * 1000;
 constexpr size_t kMostStreams = 16384;
 constexpr absl::Duration kTimerInterval = absl::Seconds(1);
 // Headers, subject and reply count too, at the server by their true size, which the library does
-// not tell. Rather too little than too much, so that what the server counts as the limit is within
-// ours.
+// not tell. Rather too little than too much: the server's limit must be within ours.
 constexpr int64_t kFramingBytes = 128;
+// Parts of the memory: for small requests; so little taken that one of any size may go beyond.
+constexpr int64_t kProbesPart = 4;
+constexpr int64_t kAlwaysPart = 16;
+constexpr int64_t kLeastProbeBytes = 8 << 10;
+constexpr int64_t kLeastProbeMessages = 8;
 constexpr size_t kBodyPadding = 64;  // what simdjson wants behind a document
 
 int64_t NowNs() {
@@ -120,6 +124,8 @@ struct Reader {
   const std::string stream;
   const std::string consumer;
   PullWindow window;
+  int64_t counted = 0;   // of its cost, in State::used
+  bool in_line = false;  // for room
   uint64_t next_consumer_sequence = 1;
   uint64_t next_sequence;  // of the stream, if nothing was removed from it
   std::deque<Queued> queue;
@@ -136,6 +142,7 @@ struct JetStreamSource::State {
     window_options = {
         .messages = options.messages,
         .bytes = options.bytes,
+        .largest = std::max<int64_t>(client.max_payload(), 1),
         .expires_ns = absl::ToInt64Nanoseconds(options.expires),
         .silence_ns = absl::ToInt64Nanoseconds(options.idle_heartbeat) * kMissedHeartbeats};
   }
@@ -154,6 +161,10 @@ struct JetStreamSource::State {
   void Break(Reader& reader, absl::Status status);
   void BreakAll(const absl::Status& status);
   void Pull(Reader& reader);
+  // How much of the memory the reader takes has changed.
+  void Count(Reader& reader);
+  PullRoom Room() const;
+  void ServeLine();
 
   NatsClient& client;
   JetStream& jetstream;
@@ -166,6 +177,9 @@ struct JetStreamSource::State {
   std::unordered_map<uint64_t, std::unique_ptr<Reader>> readers;
   std::unordered_map<std::string, uint64_t> numbers;  // by stream
   std::set<std::string> ready;                        // to be told by Await
+  int64_t used = 0;                                   // the cost of all windows
+  int64_t held = 0;                                   // by the owner
+  std::deque<uint64_t> line;                          // readers that wait for room
   int64_t timers_due_ns = 0;
   std::unique_ptr<NatsPolledSubscription> arrivals;
 };
@@ -190,9 +204,46 @@ void JetStreamSource::State::BreakAll(const absl::Status& status) {
   for (const auto& [number, reader] : readers) Break(*reader, status);
 }
 
+void JetStreamSource::State::Count(Reader& reader) {
+  const int64_t cost = reader.window.cost();
+  used += cost - reader.counted;
+  reader.counted = cost;
+}
+
+PullRoom JetStreamSource::State::Room() const {
+  const int64_t share =
+      options.memory / kProbesPart / std::max<int64_t>(static_cast<int64_t>(readers.size()), 1) / 2;
+  PullRoom room;
+  room.probe_bytes = std::max(share, kLeastProbeBytes);
+  room.probe_messages = static_cast<int>(
+      std::clamp(share / PullWindow::kMessageCost, kLeastProbeMessages, int64_t{1} << 20));
+  const int64_t taken = used + held;
+  // With almost nothing taken, whatever it is must be possible.
+  if (taken > options.memory / kAlwaysPart)
+    room.spare = options.memory - options.memory / kProbesPart - taken;
+  return room;
+}
+
+void JetStreamSource::State::ServeLine() {
+  while (!line.empty()) {
+    Reader* const reader = FindByNumber(line.front());
+    if (reader != nullptr && Room().spare <= 0) return;
+    line.pop_front();
+    if (reader == nullptr) continue;
+    reader->in_line = false;
+    Pull(*reader);
+    if (!reader->in_line) continue;
+    line.pop_back();  // it stays the first
+    line.push_front(reader->number);
+    return;
+  }
+}
+
 void JetStreamSource::State::Pull(Reader& reader) {
+  Count(reader);
   if (!reader.broken.ok()) return;
-  while (const std::optional<PullRequest> request = reader.window.Next(NowNs())) {
+  while (const std::optional<PullRequest> request = reader.window.Next(NowNs(), Room())) {
+    Count(reader);
     const std::string max_bytes =
         request->bytes > 0 ? absl::StrFormat(R"(,"max_bytes":%d)", request->bytes) : "";
     // A failure means that the connection is closed, which Await notices.
@@ -203,6 +254,10 @@ void JetStreamSource::State::Pull(Reader& reader) {
         absl::StrFormat(R"({"batch":%d%s,"expires":%d,"idle_heartbeat":%d})", request->messages,
                         max_bytes, absl::ToInt64Nanoseconds(options.expires),
                         absl::ToInt64Nanoseconds(options.idle_heartbeat)));
+  }
+  if (reader.window.starved() && !reader.in_line) {
+    reader.in_line = true;
+    line.push_back(reader.number);
   }
 }
 
@@ -246,14 +301,13 @@ void JetStreamSource::State::Enqueue(Reader& reader, Queued queued) {
   ++reader.next_consumer_sequence;
   reader.next_sequence = queued.sequence + 1;
   if (reader.queue.empty()) ready.insert(reader.stream);
-  reader.window.Received(queued.bytes, NowNs());
+  reader.window.Received(queued.bytes, static_cast<int64_t>(queued.pending), NowNs());
   reader.queue.push_back(std::move(queued));
   Pull(reader);
 }
 
-// Somebody may have stored a message that the library takes for the server's. It is the next one of
-// its stream: what came before it is received. If there is none, the server said that nobody
-// answers for a consumer: its silence will tell for which.
+// Somebody may have stored a message that the library takes for the server's: the next one of its
+// stream. If there is none, nobody answers for a consumer: its silence will tell for which.
 void JetStreamSource::State::FindHidden() {
   for (const auto& [number, reader] : readers) {
     if (!reader->broken.ok()) continue;
@@ -307,8 +361,7 @@ void JetStreamSource::State::HandleStatus(Reader& reader, uint64_t request, std:
   } else if (status == "400" || (status == "409" && mentions("push based"))) {
     Break(reader, absl::FailedPreconditionError(what));
   } else {
-    // 409: consumer deleted, server shutdown, limits. 423 and whatever comes later. (503, nobody
-    // answers for the consumer, does not get here.)
+    // 409: consumer deleted, server shutdown, limits. 423, whatever comes later. (Not 503.)
     Break(reader, absl::UnavailableError(what));
   }
 }
@@ -351,11 +404,12 @@ absl::Status JetStreamSource::Open(const std::string& stream, uint64_t start_seq
 void JetStreamSource::Close(const std::string& stream) {
   const Reader* reader = state_->FindByName(stream);
   if (reader == nullptr) return;
-  // A courtesy: the server forgets an unused consumer by itself after a while.
+  // A courtesy: the server forgets an unused consumer.
   (void)state_->client.Publish(
       absl::StrFormat("%s.CONSUMER.DELETE.%s.%s", state_->jetstream.api_prefix(), reader->stream,
                       reader->consumer),
       "");
+  state_->used -= reader->counted;
   state_->readers.erase(reader->number);
   state_->numbers.erase(stream);
   state_->ready.erase(stream);
@@ -375,6 +429,7 @@ absl::Status JetStreamSource::Take(const std::string& stream, size_t max_message
     Queued& front = reader->queue.front();
     bytes += front.BodyBytes();
     reader->window.Taken(front.bytes);
+    state_->held += front.bytes + PullWindow::kMessageCost;  // until the owner tells
     taken.push_back(std::move(front));
     reader->queue.pop_front();
   }
@@ -388,6 +443,7 @@ std::set<std::string> JetStreamSource::Await(absl::Duration limit) {
   State& state = *state_;
   const int64_t deadline_ns = NowNs() + absl::ToInt64Nanoseconds(limit);
   absl::Duration wait;  // nothing: first of all, what is there already
+  state.ServeLine();
   while (true) {
     bool unanswered = false;
     if (NatsMsgPtr message = state.arrivals->Next(wait, &unanswered)) {
@@ -424,6 +480,10 @@ void JetStreamSource::State::RunTimers() {
     }
   }
 }
+
+void JetStreamSource::SetHeld(int64_t bytes) { state_->held = bytes; }
+
+int64_t JetStreamSource::memory_used() const { return state_->used + state_->held; }
 
 size_t JetStreamSource::queued_messages() const {
   int64_t sum = 0;

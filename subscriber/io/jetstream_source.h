@@ -15,6 +15,10 @@
 // half a request's worth. An idle stream keeps one request open, which costs one renewal per
 // `expires`.
 //
+// All streams share Options::memory. Three quarters of it are for those of which the server says
+// that more waits; a quarter is divided into small requests that every stream may have open at all
+// times. A stream that gets nothing stands in a line until others have taken what came.
+//
 // It has no thread of its own: the caller waits on the subscription himself (Await), which saves
 // waking a thread up between the library's and his. What arrives while he is busy waits in the
 // library, within the limits above; his silence is never taken for the server's.
@@ -57,9 +61,10 @@ struct FetchedMessage {
 class JetStreamSource {
  public:
   struct Options {
-    int messages = 128;                                // per pull request
-    int64_t bytes = 2 << 20;                           // per pull request
-    absl::Duration expires = absl::Seconds(30);        // of a pull request; then it is renewed
+    int messages = 128;                          // per pull request
+    int64_t bytes = 2 << 20;                     // per pull request
+    int64_t memory = int64_t{1} << 40;           // for all streams, with what their owner holds
+    absl::Duration expires = absl::Seconds(30);  // of a pull request; then it is renewed
     absl::Duration idle_heartbeat = absl::Seconds(5);  // silence for three of them is an error
   };
 
@@ -88,6 +93,12 @@ class JetStreamSource {
   // which that is true; each comes once per change from nothing to something: after it, Take until
   // nothing comes. Call it at least once a second: it also renews requests and notices silence.
   std::set<std::string> Await(absl::Duration limit);
+
+  // What the owner holds of what he took: it counts in Options::memory. While that is used up, no
+  // stream gets more than a little.
+  void SetHeld(int64_t bytes);
+  // Requested, received and held.
+  int64_t memory_used() const;
 
   // Received and not yet taken, of all streams (for tests).
   size_t queued_messages() const;

@@ -13,6 +13,8 @@ using ::testing::Optional;
 
 constexpr int64_t kSecond = int64_t{1000} * 1000 * 1000;
 
+constexpr int64_t kMany = 1000000;  // messages at the server
+
 PullWindow::Options SmallOptions() {
   return {.messages = 10, .bytes = 1000, .expires_ns = 30 * kSecond, .silence_ns = 15 * kSecond};
 }
@@ -30,7 +32,7 @@ TEST(PullWindowTest, AnIdleStreamHasOneRequestOpen) {
 TEST(PullWindowTest, TheFirstMessageCallsForASecondRequest) {
   PullWindow window(SmallOptions());
   window.Next(0);
-  window.Received(50, 1);
+  window.Received(50, kMany, 1);
   EXPECT_THAT(window.Next(1), Optional(Request(2, 10, 1000)));
   EXPECT_EQ(window.Next(1), std::nullopt);
 }
@@ -39,10 +41,10 @@ TEST(PullWindowTest, OnlyWhatWasTakenMakesRoom) {
   PullWindow window(SmallOptions());
   window.Next(0);
   for (int i = 0; i < 10; ++i) {
-    window.Received(10, 1);
+    window.Received(10, kMany, 1);
     window.Next(1);
   }
-  window.Received(10, 1);
+  window.Received(10, kMany, 1);
   EXPECT_EQ(window.open_requests(), 1u);
   EXPECT_EQ(window.Next(1), std::nullopt) << "received is not taken";
   for (int i = 0; i < 4; ++i) window.Taken(10);
@@ -54,10 +56,10 @@ TEST(PullWindowTest, OnlyWhatWasTakenMakesRoom) {
 TEST(PullWindowTest, BytesMakeRoomLikeMessages) {
   PullWindow window(SmallOptions());
   window.Next(0);
-  window.Received(900, 1);
+  window.Received(900, kMany, 1);
   EXPECT_THAT(window.Next(1), Optional(Request(2, 10, 1000)));
   window.EndedBySize(1);
-  window.Received(900, 1);
+  window.Received(900, kMany, 1);
   EXPECT_EQ(window.Next(1), std::nullopt);
   window.Taken(900);
   EXPECT_THAT(window.Next(1), Optional(Request(3, 10, 1000)));
@@ -69,7 +71,7 @@ TEST(PullWindowTest, AMessageLargerThanAFreshRequestIsFetchedAlone) {
   window.EndedBySize(1);
   EXPECT_THAT(window.Next(1), Optional(Request(2, 1, 0)));
   EXPECT_EQ(window.Next(1), std::nullopt);
-  window.Received(50000, 2);
+  window.Received(50000, kMany, 2);
   EXPECT_EQ(window.Next(2), std::nullopt) << "the large one fills the window until it is taken";
   window.Taken(50000);
   EXPECT_THAT(window.Next(2), Optional(Request(3, 10, 1000)));
@@ -150,7 +152,7 @@ TEST(PullWindowTest, EverythingMovesWithinTheBound) {
         }
         if (limited) front.bytes -= size;
         if (--front.messages == 0 || (limited && front.bytes == 0)) server.pop_front();
-        window.Received(size, 1);
+        window.Received(size, kMany, 1);
         queue.push_back(size);
         largest = std::max(largest, size);
         size = 0;
@@ -163,6 +165,52 @@ TEST(PullWindowTest, EverythingMovesWithinTheBound) {
       ASSERT_LE(window.queued_bytes(), 2000 + largest);
     }
   }
+}
+
+// Streams that share a memory: see PullRoom.
+
+PullRoom Little(int64_t spare) { return {.spare = spare, .probe_messages = 2, .probe_bytes = 100}; }
+
+TEST(PullWindowTest, AStreamOfWhichNothingIsKnownAsksForLittle) {
+  PullWindow window(SmallOptions());
+  EXPECT_THAT(window.Next(0, Little(1 << 20)), Optional(Request(1, 2, 100)));
+  EXPECT_FALSE(window.starved());
+}
+
+TEST(PullWindowTest, AStreamWithABacklogAsksForWhatIsThereAndNotForMore) {
+  PullWindow window(SmallOptions());
+  window.Next(0, Little(1 << 20));
+  window.Received(10, 6, 1);
+  EXPECT_THAT(window.Next(1, Little(1 << 20)), Optional(Request(2, 5, 1000))) << "one is asked for";
+}
+
+TEST(PullWindowTest, WithoutRoomAStreamGoesOnByLittleOnceItHasNothing) {
+  PullWindow window(SmallOptions());
+  window.Next(0, Little(0));
+  window.Received(10, kMany, 1);
+  window.Received(10, kMany, 1);
+  EXPECT_EQ(window.Next(1, Little(0)), std::nullopt);
+  EXPECT_TRUE(window.starved());
+  window.Taken(10);
+  window.Taken(10);
+  EXPECT_THAT(window.Next(2, Little(0)), Optional(Request(2, 2, 100)));
+  EXPECT_TRUE(window.starved()) << "and waits for room";
+  EXPECT_EQ(window.cost(), 100 + 2 * PullWindow::kMessageCost);
+}
+
+TEST(PullWindowTest, AMessageLargerThanAProbeWaitsForRoomAndIsFetched) {
+  PullWindow window(SmallOptions());
+  window.Next(0, Little(0));
+  window.EndedBySize(1);
+  EXPECT_EQ(window.Next(1, Little(0)), std::nullopt);
+  EXPECT_TRUE(window.starved());
+  EXPECT_THAT(window.Next(2, Little(1 << 20)), Optional(Request(2, 1, 1000)));
+  window.EndedBySize(2);
+  EXPECT_EQ(window.Next(3, Little(1000)), std::nullopt);
+  EXPECT_THAT(window.Next(4, Little(2 << 20)), Optional(Request(3, 1, 0))) << "of any size";
+  window.Received(5000, 0, 5);
+  window.Taken(5000);
+  EXPECT_THAT(window.Next(6, Little(1 << 20)), Optional(Request(4, 2, 100)));
 }
 
 }  // namespace
