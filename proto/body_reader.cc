@@ -13,8 +13,9 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/base/time_text.h"
-#include "proto/decimal.h"
+#include "proto/body_token.h"
 #include "proto/message_codec.h"
+#include "proto/relation_body.h"
 #include "proto/subject.h"
 
 namespace pmoves::proto {
@@ -31,11 +32,15 @@ enum Member {
   kData,
   kKeys,
   kUnchanged,
-  kTransactions
+  kTransactions,
+  kColumns,
+  kIdentity,
+  kFingerprint
 };
-constexpr std::string_view kMembers[] = {"source",    "schema",    "table",
-                                         "operation", "timestamp", "data",
-                                         "keys",      "unchanged", "transactions"};
+constexpr std::string_view kMembers[] = {"source",       "schema",  "table",    "operation",
+                                         "timestamp",    "data",    "keys",     "unchanged",
+                                         "transactions", "columns", "identity", "fingerprint"};
+constexpr Member kRelationMembers[] = {kColumns, kIdentity, kFingerprint};
 enum EntryMember { kEntryPosition, kEntryXid, kEntryTimestamp, kEntryHlc, kEntryRows };
 constexpr std::string_view kEntryMembers[] = {"position", "xid", "timestamp", "hlc", "rows"};
 
@@ -61,41 +66,6 @@ std::string_view NameToken(const char* after_quote, const char* end) {
 
 std::string_view WithoutQuotes(std::string_view token) { return token.substr(1, token.size() - 2); }
 
-// Takes a value that must be one well-formed scalar. simdjson On-Demand looks at a value only as
-// far as it is asked to, so what stands there, and that a separator follows, is checked here.
-bool TakeScalar(ondemand::value value, std::string_view* token) {
-  const std::string_view raw = value.raw_json_token();
-  if (raw.empty()) return false;
-  const char next = raw.data()[raw.size()];
-  if (next != ',' && next != '}' && next != ']') return false;
-  size_t size = raw.size();
-  while (raw[size - 1] == ' ' || raw[size - 1] == '\n' || raw[size - 1] == '\r' ||
-         raw[size - 1] == '\t')
-    --size;
-  *token = raw.substr(0, size);
-  return IsScalarToken(*token);
-}
-
-// Takes a string; sets *out to what it stands for.
-bool TakeText(ondemand::value value, std::string* out) {
-  std::string_view token;
-  out->clear();
-  return TakeScalar(value, &token) && token.front() == '"' && AppendTokenText(token, out).ok();
-}
-
-template <typename Integer>
-bool TakeInteger(ondemand::value value, Integer* out) {
-  std::string_view token;
-  return TakeScalar(value, &token) && ParseDecimal(token, out);
-}
-
-// Members that a later version may add are passed over, here and inside.
-bool PassOver(ondemand::value value) {
-  const char first = value.raw_json_token().empty() ? '\0' : value.raw_json_token().front();
-  std::string_view token;
-  return first == '{' || first == '[' || TakeScalar(value, &token);
-}
-
 template <size_t n>
 size_t FindMember(const std::string_view (&members)[n], std::string_view name) {
   return static_cast<size_t>(std::find(std::begin(members), std::end(members), name) -
@@ -117,6 +87,7 @@ void Clear(Body* body) {
   body->commit_us = 0;
   body->unchanged.clear();
   body->transactions.clear();
+  body->relation = RelationDefinition();
   body->data_columns.clear();
   body->data_offsets.assign(1, 0);
   body->key_columns.clear();
@@ -148,7 +119,7 @@ absl::Status CheckTransactions(const Body& body) {
 
 // What each member may be is checked while reading; this is what they must be together.
 absl::Status CheckTogether(const Body& body, unsigned seen) {
-  const bool control = body.operation == Operation::kProgress;
+  const bool control = IsWithoutTable(body.operation);
   for (const Member member : {kSource, kSchema, kTable, kOperation, kTimestamp}) {
     if ((seen & Bit(member)) != 0 || (control && (member == kSchema || member == kTable))) continue;
     return absl::InvalidArgumentError(
@@ -156,6 +127,11 @@ absl::Status CheckTogether(const Body& body, unsigned seen) {
   }
   if (body.schema.empty() != control || body.table.empty() != control) {
     return absl::InvalidArgumentError("body: schema and table do not fit the operation");
+  }
+  for (const Member member : kRelationMembers) {
+    if (((seen & Bit(member)) != 0) == (body.operation == Operation::kRelation)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("body: member %s does not fit the operation", kMembers[member]));
   }
   const bool has_keys = (seen & Bit(kKeys)) != 0;
   if (((seen & Bit(kData)) != 0) != CarriesData(body.operation) ||
@@ -257,6 +233,15 @@ absl::Status BodyReader::Parser::ReadMember(size_t member, ondemand::value value
       break;
     case kTransactions:
       ok = ReadTransactions(value, &body->transactions);
+      break;
+    case kColumns:
+      ok = ReadRelationColumns(value, &body->relation.columns);
+      break;
+    case kIdentity:
+      ok = TakeText(value, &scratch) && ParseReplicaIdentity(scratch, &body->relation.identity);
+      break;
+    case kFingerprint:
+      ok = TakeText(value, &body->relation.fingerprint) && !body->relation.fingerprint.empty();
       break;
   }
   return ok ? absl::OkStatus() : Malformed(kMembers[member]);

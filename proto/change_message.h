@@ -16,9 +16,10 @@
 
 namespace pmoves::proto {
 
-inline constexpr int kProtocolVersion = 1;
+// What is written; readers read from 1 up to it.
+inline constexpr int kProtocolVersion = 2;
 
-enum class Operation { kInsert, kUpdate, kDelete, kTruncate, kSnapshot, kProgress };
+enum class Operation { kInsert, kUpdate, kDelete, kTruncate, kSnapshot, kProgress, kRelation };
 
 // "INSERT", "UPDATE", ... as in the subject and the body.
 std::string_view OperationName(Operation operation);
@@ -28,6 +29,10 @@ bool ParseOperation(std::string_view name, Operation* operation);
 bool CarriesData(Operation operation);
 // Whether it may have "keys" (old keys): DELETE always has them, an UPDATE when it changed the key.
 bool MayCarryKeys(Operation operation);
+// Whether its subject names no table: PROGRESS and RELATION.
+bool IsControl(Operation operation);
+// Whether its body names no table, either: PROGRESS.
+bool IsWithoutTable(Operation operation);
 
 // What travels in NATS headers: everything that ordering needs, so that the body is rows only.
 struct Envelope {
@@ -61,6 +66,32 @@ struct TransactionEntry {
   bool operator==(const TransactionEntry&) const = default;
 };
 
+// A column of a table, as the changes behind a RELATION message see it.
+struct RelationColumn {
+  std::string name;       // plain UTF-8
+  std::string type;       // with its modifier, as the source's format_type() prints it
+  uint32_t type_oid = 0;  // at the source: the same everywhere for the server's own types
+  bool key = false;       // part of what identifies a row
+  bool not_null = false;
+
+  bool operator==(const RelationColumn&) const = default;
+};
+
+// How old rows are identified: Postgres's REPLICA IDENTITY.
+enum class ReplicaIdentity { kDefault, kIndex, kFull, kNothing };
+std::string_view ReplicaIdentityName(ReplicaIdentity identity);  // "default", "index", ...
+bool ParseReplicaIdentity(std::string_view name, ReplicaIdentity* identity);
+
+// What a RELATION message says of its table.
+struct RelationDefinition {
+  std::vector<RelationColumn> columns;  // in the table's order
+  ReplicaIdentity identity = ReplicaIdentity::kDefault;
+  // Equal for equal definitions, else different. Compared, never taken apart.
+  std::string fingerprint;
+
+  bool operator==(const RelationDefinition&) const = default;
+};
+
 // A value as the codec hands it out: wal2json's raw JSON token, e.g.  12.50  or  "a\"b"  or  null.
 // Views point into the message's body and live as long as it does.
 struct RawColumn {
@@ -80,6 +111,8 @@ struct Body {
   std::vector<std::string> unchanged;
   // Empty when the message belongs to one transaction.
   std::vector<TransactionEntry> transactions;
+
+  RelationDefinition relation;  // RELATION
 
   // Row i of `data` is columns data_columns[data_offsets[i] .. data_offsets[i + 1]); likewise keys.
   std::vector<RawColumn> data_columns;

@@ -6,7 +6,8 @@
 //               Status, never a crash.
 // Thread:       BodyWriter and BodyReader belong to one thread (they keep buffers); the functions
 //               are pure.
-// BodyReader is in body_reader.cc, the rest in message_codec.cc; single values are in json_token.h.
+// BodyReader is in body_reader.cc, RELATION bodies in relation_body.cc, the rest in
+// message_codec.cc; single values are in json_token.h.
 #ifndef PMOVES_PROTO_MESSAGE_CODEC_H_
 #define PMOVES_PROTO_MESSAGE_CODEC_H_
 
@@ -53,6 +54,10 @@ using HeaderLookup = std::function<std::optional<std::string_view>(const char* n
 // kInvalidArgument names the header that is missing or malformed. kUnimplemented: Sync-Protocol is
 // newer than what we read, so nothing is known of the message (nor of what its headers mean).
 absl::StatusOr<Envelope> DecodeHeaders(const HeaderLookup& lookup);
+
+// The body of a RELATION message.
+std::string EncodeRelation(std::string_view source, std::string_view schema, std::string_view table,
+                           int64_t commit_us, const RelationDefinition& relation);
 
 // Builds the body of one message row by row. Reuse one object: it keeps its buffers.
 class BodyWriter {

@@ -136,8 +136,9 @@ std::string MakeSubject(std::string_view schema, std::string_view table, Operati
   return subject;
 }
 
-std::string MakeProgressSubject(std::string_view source) {
-  return MakeSubject("", "", Operation::kProgress, source);
+std::string MakeControlSubject(Operation operation, std::string_view source) {
+  PMOVES_CHECK(IsControl(operation));
+  return MakeSubject("", "", operation, source);
 }
 
 absl::StatusOr<Subject> ParseSubject(std::string_view text) {
@@ -158,7 +159,7 @@ absl::StatusOr<Subject> ParseSubject(std::string_view text) {
     return absl::InvalidArgumentError("the subject names an unknown operation");
   }
   const bool control = table == kControlToken;
-  if (control != (subject.operation == Operation::kProgress)) {
+  if (control != IsControl(subject.operation)) {
     return absl::InvalidArgumentError(
         "the subject's operation and its table token do not fit together");
   }

@@ -30,7 +30,9 @@ inline constexpr std::string_view kHeartbeatPrefix = "supabase.sync-heartbeat.";
 inline constexpr std::string_view kWriterPrefix = "supabase.sync-writer.";
 
 struct Subject {
-  std::string schema;  // schema and table are both empty for control messages, as in their body
+  // schema and table are both empty for control messages: PROGRESS is of no table, and the body of
+  // a RELATION names its own.
+  std::string schema;
   std::string table;
   Operation operation = Operation::kInsert;
   std::string source;
@@ -44,7 +46,8 @@ bool IsSourceName(std::string_view name);
 // REQUIRES: names as Postgres has them (not empty, UTF-8), or both empty for a control message.
 std::string MakeSubject(std::string_view schema, std::string_view table, Operation operation,
                         std::string_view source);
-std::string MakeProgressSubject(std::string_view source);
+// REQUIRES: IsControl(operation).
+std::string MakeControlSubject(Operation operation, std::string_view source);
 // kInvalidArgument: not one of ours, an unknown operation, a bad escape, a bad source name.
 absl::StatusOr<Subject> ParseSubject(std::string_view subject);
 

@@ -338,6 +338,14 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
     owned.clock.Pass(received, body_.commit_us, shared_.config.conflicts.max_future);
     return absl::OkStatus();
   }
+  if (body_.operation == proto::Operation::kRelation) {
+    if (subject->operation != body_.operation || body_.source != owned.source) {
+      return refuse("forged", absl::InvalidArgumentError(
+                                  "the body names another operation or source than the subject"));
+    }
+    ProgressOf(owned);
+    return absl::OkStatus();
+  }
   if (subject->schema != body_.schema || subject->table != body_.table ||
       subject->operation != body_.operation || body_.source != owned.source) {
     return refuse("forged",

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <iterator>
 #include <list>
+#include <map>
 #include <utility>
 
 #include "common/base/check.h"
 #include "proto/message_codec.h"
 #include "proto/subject.h"
+#include "publisher/core/relation_message.h"
 #include "publisher/core/row_shape.h"
 
 namespace pmoves {
@@ -82,6 +84,9 @@ struct MessagePlan::State {
   std::vector<proto::TransactionEntry> group_transactions;
   Lsn group_previous;  // what the first of these follows
 
+  std::map<std::pair<std::string, std::string>, uint64_t, std::less<>> told;  // version by table
+  uint64_t last_told = 0;  // of the change before: most are of the same table
+
   RunList spare;
   RowShape shape;  // of the last row that did not have the shape of its run
 
@@ -91,10 +96,12 @@ struct MessagePlan::State {
   void EmitProgress(Lsn position, int64_t now_us, int64_t caught_up_ms);
 
  private:
+  void Describe(const WalChange& change, const Relation& relation);
   RunList::iterator FindRun(const WalChange& change);
   bool Takes(Run* run, const WalChange& change, const Relation& relation, PlannedRow* row);
   RunList::iterator OpenRun(const WalChange& change, const Relation& relation, PlannedRow* row);
   void EmitRun(RunList::iterator run, bool last);
+  void Send(OutgoingMessage message);
   void EmitInParts(OutgoingMessage whole);
   void HoldOrJoin();
   bool MayJoinGroup(const Run& run) const;
@@ -104,6 +111,7 @@ struct MessagePlan::State {
 };
 
 void MessagePlan::State::AddChange(const WalChange& change, const Relation& relation) {
+  if (relation.version != last_told) Describe(change, relation);
   const bool truncate = change.action == WalAction::kTruncate;
   if (truncate || (!runs.empty() && runs.front().is_truncate())) {
     while (!runs.empty()) EmitRun(runs.begin(), false);
@@ -126,6 +134,30 @@ void MessagePlan::State::AddChange(const WalChange& change, const Relation& rela
   runs_bytes -= run->bytes();
   run->writer.AddRow(row.data, row.key);
   runs_bytes += run->bytes();
+}
+
+// Sends the definition of the change's table, if it is not the one that was sent last. What is open
+// of the table came before.
+void MessagePlan::State::Describe(const WalChange& change, const Relation& relation) {
+  last_told = relation.version;
+  if (relation.version == 0 || relation.columns.empty()) return;
+  uint64_t& version = told[{change.schema, change.table}];
+  if (version == relation.version) return;
+  version = relation.version;
+  while (!runs.empty()) EmitRun(runs.begin(), false);
+  FlushGroup();
+  Run run;
+  run.operation = proto::Operation::kRelation;
+  OutgoingMessage message = MessageOf(run);
+  message.envelope.position = transaction.position;
+  message.envelope.previous = previous;
+  message.envelope.chunk = chunks;
+  message.envelope.hlc = hlc.Next(transaction.commit_us);  // not taken: that of the row behind it
+  message.envelope.xid = transaction.xid;
+  message.commit_us = transaction.commit_us;
+  message.body = proto::EncodeRelation(options.source, change.schema, change.table,
+                                       transaction.commit_us, DefinitionOf(relation));
+  Send(std::move(message));
 }
 
 RunList::iterator MessagePlan::State::FindRun(const WalChange& change) {
@@ -246,12 +278,17 @@ void MessagePlan::State::EmitRun(RunList::iterator run, bool last) {
   runs_bytes -= bytes;
   message.body = run->writer.Finish(transaction.commit_us, run->shape.unchanged(), {});
   Retire(&runs, run, bytes <= options.max_message_bytes);
+  Send(std::move(message));
+}
+
+// As the next chunk of the open transaction. A body that is too large is that of a single row (a
+// second one would not have been let in) or of a RELATION.
+void MessagePlan::State::Send(OutgoingMessage message) {
   if (message.body.size() > options.max_message_bytes) return EmitInParts(std::move(message));
   ++chunks;
   ready->push_back(std::move(message));
 }
 
-// A body that is too large is that of a single row: a second one would not have been let in.
 void MessagePlan::State::EmitInParts(OutgoingMessage whole) {
   const size_t size = options.max_message_bytes;
   const size_t parts = (whole.body.size() + size - 1) / size;
@@ -301,9 +338,8 @@ Hlc MessagePlan::State::TakeVersions(uint32_t changes) {
 // What all messages have. REQUIRES: the run's body is not finished yet.
 OutgoingMessage MessagePlan::State::MessageOf(const Run& run) const {
   OutgoingMessage message;
-  const bool progress = run.operation == proto::Operation::kProgress;
-  message.subject = progress
-                        ? proto::MakeProgressSubject(options.source)
+  message.subject = proto::IsControl(run.operation)
+                        ? proto::MakeControlSubject(run.operation, options.source)
                         : proto::MakeSubject(run.schema, run.table, run.operation, options.source);
   message.envelope.source = options.source;
   message.envelope.epoch = options.epoch;

@@ -18,6 +18,9 @@
 // (Nagle's rule: no latency when idle, few messages when behind). Whatever cannot join flushes the
 // group first: order is kept.
 //
+// Before the first change of a table, and after each change of its definition, a RELATION message
+// describes it (a chunk of the transaction; a transaction that has one is not held in a group).
+//
 // A row larger than a message is sent alone in parts (Envelope.part/parts), each part a chunk.
 //
 // Versions: hlc is folded in the order of EMISSION inside a transaction,

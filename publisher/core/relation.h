@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "proto/change_message.h"
+
 namespace pmoves {
 
 struct RelationColumn {
@@ -21,14 +23,18 @@ struct RelationColumn {
   // float4, float8 or numeric without a guarding CHECK: wal2json 2.5 writes NaN and Infinity as
   // null.
   bool may_be_nonfinite = false;
+  std::string type = {};  // with its modifier, as format_type() prints it
+  bool not_null = false;
 };
 
 struct Relation {
   uint32_t oid = 0;
-  uint64_t version = 0;  // of its definition, where there is a history; 0: as the catalog is now
   std::string schema;
   std::string table;
   std::vector<RelationColumn> columns;  // in attnum order, dropped ones left out
+  proto::ReplicaIdentity identity = proto::ReplicaIdentity::kDefault;
+  // Of this definition, in this process; a changed one gets another. 0: nobody is told of it.
+  uint64_t version = 0;
   // False: UPDATE and DELETE are dropped by wal2json; capture is refused by preflight.
   bool has_usable_identity = true;
 

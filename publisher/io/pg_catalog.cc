@@ -3,6 +3,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
 #include "proto/message_codec.h"
+#include "publisher/core/relation_message.h"
 
 namespace pmoves {
 namespace {
@@ -18,7 +19,8 @@ SELECT c.oid, n.nspname, c.relname, a.attname, a.atttypid, a.attlen = -1 AND a.a
          SELECT 1 FROM pg_constraint g
           WHERE g.conrelid = c.oid AND g.contype = 'c' AND g.convalidated
             AND g.conname LIKE 'pmoves\_sync\_finite\_%' AND a.attnum = ANY (g.conkey)),
-       k.attnums IS NOT NULL
+       k.attnums IS NOT NULL, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
+       c.relreplident
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -35,15 +37,37 @@ SELECT c.oid, n.nspname, c.relname, a.attname, a.atttypid, a.attlen = -1 AND a.a
 
 }  // namespace
 
+proto::ReplicaIdentity IdentityOf(std::string_view relreplident) {
+  switch (relreplident.empty() ? 'd' : relreplident.front()) {
+    case 'i':
+      return proto::ReplicaIdentity::kIndex;
+    case 'f':
+      return proto::ReplicaIdentity::kFull;
+    case 'n':
+      return proto::ReplicaIdentity::kNothing;
+    default:
+      return proto::ReplicaIdentity::kDefault;
+  }
+}
+
 PgCatalog::PgCatalog(PgConnection& connection, const CapturedTables& tables)
     : connection_(connection), tables_(tables) {}
 
 absl::Status PgCatalog::Load() {
-  relations_.clear();
+  std::map<Key, std::unique_ptr<Relation>, Less> before;
+  before.swap(relations_);
   last_found_ = nullptr;
   refreshed_at_ = SteadyNow();
-  for (const TablePattern& pattern : tables_.patterns()) RETURN_IF_ERROR(Read(pattern));
-  return absl::OkStatus();
+  absl::Status status;
+  for (const TablePattern& pattern : tables_.patterns()) status.Update(Read(pattern));
+  for (auto& [key, relation] : relations_) {
+    const auto found = before.find(key);
+    const bool known = relation != nullptr && found != before.end() && found->second != nullptr;
+    if (known && DefinitionOf(*relation) == DefinitionOf(*found->second)) {
+      relation->version = found->second->version;
+    }
+  }
+  return status;
 }
 
 absl::Status PgCatalog::Admits(std::string_view schema, std::string_view table,
@@ -76,6 +100,8 @@ absl::Status PgCatalog::Read(const TablePattern& pattern) {
       relation->schema = rows.String(row, 1);
       relation->table = rows.String(row, 2);
       relation->has_usable_identity = rows.Bool(row, 8);
+      relation->identity = IdentityOf(rows.Text(row, 11));
+      relation->version = ++versions_;
     }
     RelationColumn column;
     column.name = rows.String(row, 3);
@@ -84,6 +110,8 @@ absl::Status PgCatalog::Read(const TablePattern& pattern) {
     column.toastable = rows.Bool(row, 5);
     column.key = rows.Bool(row, 6);
     column.may_be_nonfinite = rows.Bool(row, 7);
+    column.type = rows.String(row, 9);
+    column.not_null = rows.Bool(row, 10);
     relation->columns.push_back(std::move(column));
   }
   return absl::OkStatus();

@@ -8,6 +8,7 @@
 #ifndef PMOVES_PUBLISHER_IO_PG_CATALOG_H_
 #define PMOVES_PUBLISHER_IO_PG_CATALOG_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <set>
@@ -25,6 +26,9 @@
 #include "publisher/core/relation.h"
 
 namespace pmoves {
+
+// Of pg_class.relreplident.
+proto::ReplicaIdentity IdentityOf(std::string_view relreplident);
 
 class PgCatalog : public RelationCatalog {
  public:
@@ -89,7 +93,8 @@ class PgCatalog : public RelationCatalog {
   std::map<Key, std::unique_ptr<Relation>, Less> relations_;
   Floors floors_;
   Names left_out_;
-  const Relation* last_found_ = nullptr;  // rows come in runs of one table
+  uint64_t versions_ = uint64_t{1} << 62;  // given out, see Relation::version
+  const Relation* last_found_ = nullptr;   // rows come in runs of one table
   SteadyTime refreshed_at_;
   absl::Status query_status_;
 };

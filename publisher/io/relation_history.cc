@@ -10,6 +10,7 @@
 #include "proto/decimal.h"
 #include "proto/json_token.h"
 #include "publisher/io/history_schema.h"
+#include "publisher/io/pg_catalog.h"
 
 namespace pmoves {
 namespace {
@@ -20,10 +21,12 @@ constexpr std::string_view kMarkContent = "ddl ";
 constexpr const char kLoadSql[] = R"(
 SELECT h.id, h.relid, h.schema_name, h.table_name, h.mark_lsn, (h.xid::text::numeric % 4294967296)::bigint,
        h.definition IS NULL, coalesce((h.definition->>'usable')::boolean, false),
-       c.name, c.type, c.toastable, c.key, c.nonfinite
+       c.name, c.type, c.toastable, c.key, c.nonfinite, format_type(c.type, c.typmod),
+       h.definition->>'identity'
   FROM pmoves_sync.relation_history h
   LEFT JOIN LATERAL ROWS FROM (jsonb_to_recordset(h.definition->'columns') AS (
-      name text, type oid, toastable boolean, key boolean, nonfinite boolean)) WITH ORDINALITY c
+      name text, type oid, typmod integer, toastable boolean, key boolean, nonfinite boolean))
+      WITH ORDINALITY c
       ON true
  WHERE $1::text IS NULL OR h.id = ANY ($1::bigint[])
  ORDER BY h.id, c.ordinality)";
@@ -71,6 +74,8 @@ absl::Status RelationHistory::Load(const std::string& ids) {
       column.toastable = rows.Bool(row, 10);
       column.key = rows.Bool(row, 11);
       column.may_be_nonfinite = rows.Bool(row, 12);
+      column.type = rows.String(row, 13);
+      relation.identity = IdentityOf(rows.Text(row, 14));
       relation.columns.push_back(std::move(column));
     }
     Add(id, relation, gone, mark, xid);

@@ -54,6 +54,7 @@ absl::Status ResolveUnfinished(JetStream& jetstream, const std::string& stream,
   return absl::OkStatus();
 }
 
+// The end of no transaction: its position is not one that the WAL shows again.
 bool IsProgress(const OwnMessage& message) {
   auto subject = proto::ParseSubject(message.record.subject);
   return subject.ok() && subject->operation == proto::Operation::kProgress;

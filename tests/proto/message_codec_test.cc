@@ -274,7 +274,7 @@ TEST(BodyWriterDeathTest, RowsThatDoNotFitTheOperationAreABug) {
 TEST(OperationTest, NamesReadBack) {
   for (const Operation operation :
        {Operation::kInsert, Operation::kUpdate, Operation::kDelete, Operation::kTruncate,
-        Operation::kSnapshot, Operation::kProgress}) {
+        Operation::kSnapshot, Operation::kProgress, Operation::kRelation}) {
     Operation parsed;
     ASSERT_TRUE(ParseOperation(OperationName(operation), &parsed));
     EXPECT_EQ(parsed, operation);

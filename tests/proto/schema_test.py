@@ -50,6 +50,12 @@ def broken(bodies):
     yield change("delete", keys=None)
     yield change("truncate", keys=[{"id": 1}])
     yield change("progress", table="t")
+    for member in ("schema", "table", "columns", "identity", "fingerprint"):
+        yield change("relation", **{member: None})
+    yield change("relation", columns=[])
+    yield change("relation", columns=[{"name": "a", "type": "text"}])
+    yield change("relation", identity="some")
+    yield change("insert", fingerprint="x")
     yield change("group_of_transactions", transactions=[])
     yield change("group_of_transactions", transactions=bodies["group_of_transactions"]["transactions"][:1])
     for member in ("position", "xid", "timestamp", "hlc", "rows"):

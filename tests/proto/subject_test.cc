@@ -51,9 +51,11 @@ TEST(SubjectTest, TablesBecomeTokensAndBack) {
 }
 
 TEST(SubjectTest, ControlMessagesNameNoTable) {
-  EXPECT_EQ(MakeProgressSubject("a-1"), "supabase.sync.~.PROGRESS.a-1");
-  EXPECT_THAT(ParseSubject(MakeProgressSubject("a-1")),
-              IsOkAndHolds(Subject{"", "", Operation::kProgress, "a-1"}));
+  for (const Operation operation : {Operation::kProgress, Operation::kRelation}) {
+    const std::string subject = MakeControlSubject(operation, "a-1");
+    EXPECT_EQ(subject, "supabase.sync.~." + std::string(OperationName(operation)) + ".a-1");
+    EXPECT_THAT(ParseSubject(subject), IsOkAndHolds(Subject{"", "", operation, "a-1"}));
+  }
 }
 
 TEST(SubjectTest, WhatIsNotOursIsRefused) {

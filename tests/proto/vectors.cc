@@ -78,6 +78,9 @@ std::vector<std::string> WholeBodies() {
 }
 
 std::string Rebuild(const Body& body) {
+  if (body.operation == Operation::kRelation) {
+    return EncodeRelation(body.source, body.schema, body.table, body.commit_us, body.relation);
+  }
   BodyWriter writer;
   writer.Start(body.source, body.schema, body.table, body.operation);
   for (size_t row = 0; row < std::max(body.data_rows(), body.key_rows()); ++row) {
