@@ -33,7 +33,8 @@ constexpr const char kFiresSql[] = R"sql(
 SELECT EXISTS (SELECT 1 FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
   WHERE t.tgrelid = $1 AND p.pronamespace <> COALESCE(to_regnamespace('pmoves_sync'), 0)
     AND p.proname NOT IN ('RI_FKey_check_ins', 'RI_FKey_check_upd', 'unique_key_recheck')
-    AND t.tgenabled IN ('A', CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)))sql";
+    AND t.tgenabled IN ('A', CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)),
+  current_setting('server_encoding'))sql";
 
 constexpr const char kColumnsSql[] = R"sql(
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerated <> '', a.attidentity = 'a',
@@ -99,6 +100,13 @@ absl::Status ReadBehaviour(PgConnection& connection, TargetTable* table) {
   RETURN_IF_ERROR(ReadUnseenConstraints(connection, table));
   const std::string oid = std::to_string(table->oid);
   ASSIGN_OR_RETURN(const PgRows fires, connection.Execute(kFiresSql, {PgParam(oid)}));
+  // Others cannot hold every text, and count and cut the bytes of one differently.
+  if (fires.Text(0, 1) != "UTF8") {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the encoding of the central database is %s, which cannot hold every text of "
+        "table %s; use a database with ENCODING 'UTF8'",
+        fires.String(0, 1), table->Name()));
+  }
   // Where a delete does not take the row away, a move leaves it, too.
   const DeletePolicy on_delete = table->policy.on_delete;
   table->moves_in_place =
