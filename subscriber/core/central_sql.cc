@@ -18,17 +18,6 @@ constexpr const char kNewestTombstone[] =
 
 std::string Central() { return SqlLiteral(kCentralSource); }
 
-// t."id" = row."id" AND ...
-std::string SameKey(const TargetTable& table, const std::string& row) {
-  std::vector<std::string> terms;
-  for (int index : table.key) {
-    const std::string name = SqlIdentifier(table.columns[static_cast<size_t>(index)].name);
-    terms.push_back(absl::StrFormat("t.%s = %s.%s", name, row, name));
-  }
-  if (table.key_has_source) terms.push_back(absl::StrFormat("t._source = %s._source", row));
-  return absl::StrJoin(terms, " AND ");
-}
-
 // The tombstone of `key`, and what a truncate of all rows left, as (version, source).
 std::string Burials(const TargetTable& table, const std::string& key) {
   const std::string relation = SqlLiteral(table.Name());
@@ -151,7 +140,7 @@ std::string BuryAndRaise(const TargetTable& table) {
       "      PERFORM set_config('%s', 'off', true);\n"
       "    END IF;\n",
       TombstoneKey(table, "NEW"), Burials(table, "my_key"), Central(), kApplyingSetting,
-      SqlTable(table), SameKey(table, "NEW"), kApplyingSetting);
+      SqlTable(table), KeysEqual(table, "t", "NEW"), kApplyingSetting);
   // From now on the sources' changes may meet those of the centre: conflicts are looked for.
   const std::string writer = absl::StrFormat(
       "  IF NOT EXISTS (SELECT 1 FROM pmoves_sync.table_source w WHERE w.relation = %s AND "

@@ -181,6 +181,9 @@ std::string TombstoneKey(const TargetTable& table, const std::string& alias) {
       case TargetColumn::KeyText::kBlankPadded:
         parts.push_back("rtrim(" + name + "::text)");
         break;
+      case TargetColumn::KeyText::kFloat:  // 0 and -0 are equal
+        parts.push_back(absl::StrFormat("CASE WHEN %s = 0 THEN '0' ELSE %s::text END", name, name));
+        break;
     }
   }
   return absl::StrFormat("jsonb_build_array(%s)::text", absl::StrJoin(parts, ", "));
@@ -194,8 +197,9 @@ std::string KeyFromText(const TargetTable& table, const std::string& alias,
     terms.push_back(absl::StrFormat("%s._source = (%s.key::jsonb->>%d)", alias, keys, position++));
   for (int index : table.key) {
     const TargetColumn& column = table.columns[static_cast<size_t>(index)];
-    terms.push_back(absl::StrFormat("%s.%s = (%s.key::jsonb->>%d)::%s", alias,
-                                    SqlIdentifier(column.name), keys, position++, column.type));
+    terms.push_back(absl::StrFormat("%s.%s %s (%s.key::jsonb->>%d)::%s", alias,
+                                    SqlIdentifier(column.name), column.equals, keys, position++,
+                                    column.type));
   }
   return absl::StrJoin(terms, " AND ");
 }
@@ -242,8 +246,9 @@ std::string ParameterKey(const TargetTable& table, std::vector<uint32_t>* types)
 std::string KeysEqual(const TargetTable& table, const std::string& left, const std::string& right) {
   std::vector<std::string> terms;
   for (int column : table.key) {
-    const std::string name = SqlIdentifier(table.columns[static_cast<size_t>(column)].name);
-    terms.push_back(absl::StrFormat("%s.%s = %s.%s", left, name, right, name));
+    const TargetColumn& part = table.columns[static_cast<size_t>(column)];
+    const std::string name = SqlIdentifier(part.name);
+    terms.push_back(absl::StrFormat("%s.%s %s %s.%s", left, name, part.equals, right, name));
   }
   if (table.key_has_source)
     terms.push_back(absl::StrFormat("%s._source = %s._source", left, right));
@@ -339,7 +344,7 @@ RowStatement MoveRow(const TargetTable& table, const Shape& shape) {
   for (size_t i = 0; i < table.key.size(); ++i) {
     const TargetColumn& column = table.columns[static_cast<size_t>(table.key[i])];
     statement.parameter_types.push_back(column.type_oid);
-    old_terms.push_back(absl::StrFormat("o.%s = $%d", SqlIdentifier(column.name),
+    old_terms.push_back(absl::StrFormat("o.%s %s $%d", SqlIdentifier(column.name), column.equals,
                                         statement.parameter_types.size()));
   }
   old_terms.push_back("o._source = s._source AND o._sync_version < s._sync_version");

@@ -122,18 +122,6 @@ class Picks {
   std::vector<std::string> items_;
 };
 
-// t."id" = (p.key::jsonb->>0)::uuid AND ...
-std::string KeyMatches(const TargetTable& table, const std::string& alias,
-                       const std::string& keys) {
-  std::vector<std::string> terms;
-  for (size_t i = 0; i < table.key.size(); ++i) {
-    const TargetColumn& column = table.columns[static_cast<size_t>(table.key[i])];
-    terms.push_back(absl::StrFormat("%s.%s = (%s.key::jsonb->>%d)::%s", alias,
-                                    SqlIdentifier(column.name), keys, i, column.type));
-  }
-  return absl::StrJoin(terms, " AND ");
-}
-
 struct RowParts {
   std::vector<std::string> names;
   std::vector<std::string> values;
@@ -200,7 +188,7 @@ std::string Computed(const TargetTable& table, const Picks& picks, const RowPart
       "%s old ON %s)",
       Candidates(table), Alive(table.policy), newest, newest, newest,
       absl::StrJoin(picks.items(), ", "), absl::StrJoin(values, ", "), SqlTable(table),
-      KeyMatches(table, "old", "p"));
+      KeyFromText(table, "old", "p"));
 }
 
 }  // namespace
@@ -225,7 +213,7 @@ std::string Recompute(const TargetTable& table) {
   if (table.policy.log != ConflictLog::kOff) {
     log = absl::StrFormat(
         ", log AS (%s RETURNING type, resolution)",
-        LogOfRecompute(table, TextObject(parts.image), KeyMatches(table, "old", "r")));
+        LogOfRecompute(table, TextObject(parts.image), KeyFromText(table, "old", "r")));
     report = "SELECT type, resolution, count(*) FROM log GROUP BY type, resolution";
   }
   return absl::StrFormat(
@@ -233,7 +221,7 @@ std::string Recompute(const TargetTable& table) {
       "(INSERT INTO %s AS t (%s)%s SELECT %s FROM r WHERE r.alive AND (SELECT count(*) FROM gone) "
       ">= 0 ON CONFLICT (%s) DO UPDATE SET %s WHERE t._sync_version <> EXCLUDED._sync_version OR "
       "ROW(%s) IS DISTINCT FROM ROW(%s)) %s",
-      Computed(table, picks, parts), SqlTable(table), KeyMatches(table, "t", "r"), log,
+      Computed(table, picks, parts), SqlTable(table), KeyFromText(table, "t", "r"), log,
       SqlTable(table), absl::StrJoin(parts.names, ", "),
       parts.overriding ? " OVERRIDING SYSTEM VALUE" : "", absl::StrJoin(results, ", "),
       absl::StrJoin(parts.key, ", "), absl::StrJoin(parts.sets, ", "),

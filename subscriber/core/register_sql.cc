@@ -18,7 +18,9 @@ std::string Touch(const TargetTable& table, const std::string& write) {
       write, SqlLiteral(table.Name()));
 }
 
-// Reports `image` of the rows of `from` (alias s) under `key`.
+// Reports `image` of the rows of `from` (alias s) under `key`. A delete of the same version is a
+// key change whose two keys are equal for the database alone (citext beyond ASCII): the row must
+// live.
 std::string Report(const TargetTable& table, const std::string& key, const std::string& image,
                    const std::string& from) {
   const TablePlan plan = PlanOf(table);
@@ -35,7 +37,8 @@ std::string Report(const TargetTable& table, const std::string& key, const std::
           "first_version = CASE WHEN g.deleted THEN EXCLUDED.version ELSE g.first_version END, "
           "image_version = EXCLUDED.version, deleted = false, committed_at = "
           "EXCLUDED.committed_at, image = EXCLUDED.image, versions = CASE WHEN g.deleted THEN "
-          "EXCLUDED.versions ELSE %s END, peaks = %s WHERE g.version < EXCLUDED.version",
+          "EXCLUDED.versions ELSE %s END, peaks = %s WHERE g.version < EXCLUDED.version OR "
+          "g.version = EXCLUDED.version AND g.deleted AND g.image_version < g.version",
           kRegisterColumns, SqlLiteral(table.Name()), FirstVersions(plan, "n.image", "n.version"),
           FirstPeaks(plan, "n.image", "n.version"), rows,
           NextVersions(plan, "EXCLUDED.image", "EXCLUDED.version"),

@@ -39,6 +39,8 @@ std::string KeyTextOf(TargetColumn::KeyText kind, std::string_view value) {
     case TargetColumn::KeyText::kPlain:
       break;
     case TargetColumn::KeyText::kNumeric:
+    case TargetColumn::KeyText::kFloat:
+      if (text == "-0") text = "0";
       if (text.find('.') == std::string::npos || text.find('e') != std::string::npos) break;
       trim('0');
       trim('.');

@@ -46,7 +46,9 @@ struct ColumnMapping {
 
 struct TargetColumn {
   std::string name;  // plain UTF-8
-  std::string type;  // as format_type() prints it with its modifier: numeric(8,2), "My Type"[]
+  // As format_type() prints it with its modifier: numeric(8,2), public."My Type"[]. With its schema
+  // where that is not pg_catalog: functions have a search_path of their own.
+  std::string type;
   // With schema and modifier, whatever the search path is: pg_catalog."numeric" 524294. For names
   // and comparisons, no SQL.
   std::string type_identity = {};
@@ -62,7 +64,11 @@ struct TargetColumn {
       false;  // GENERATED ALWAYS AS IDENTITY: needs OVERRIDING SYSTEM VALUE, cannot be updated
   // How the column's value becomes canonical text for a tombstone's key: equal values must give
   // equal text.
-  enum class KeyText { kPlain, kNumeric, kCitext, kBlankPadded } key_text = KeyText::kPlain;
+  enum class KeyText { kPlain, kNumeric, kCitext, kBlankPadded, kFloat } key_text = KeyText::kPlain;
+  // Of a key column: the equality of the primary key's operator class, as SQL. With its schema
+  // where that is not pg_catalog: what "=" means must not depend on a search_path (citext that is
+  // not found there is compared as text).
+  std::string equals = "=";
   ValueLimit limit = {};  // which values it cannot hold as they are
 
   bool operator==(const TargetColumn&) const = default;
@@ -100,6 +106,7 @@ struct TargetTable {
                                       // _source_updated_at, _sync_version
   std::vector<int> key;               // indexes of the key columns, in index order
   bool key_has_source = false;        // the primary key is _source and these: Identity::kPerSource
+  std::vector<std::string> key_problems = {};  // key_types.h; then it is not handed out
   OnError on_error = OnError::kRow;
   // Triggers or foreign keys of others would see a delete where a key changes: the row is updated.
   bool moves_in_place = false;

@@ -17,8 +17,8 @@ std::string KeyIs(const TargetTable& table, const std::string& alias, const std:
   std::vector<std::string> terms;
   for (int index : table.key) {
     const TargetColumn& column = table.columns[static_cast<size_t>(index)];
-    terms.push_back(absl::StrFormat("%s.%s = (%s->>%s)::%s", alias, SqlIdentifier(column.name),
-                                    image, SqlLiteral(column.name), column.type));
+    terms.push_back(absl::StrFormat("%s.%s %s (%s->>%s)::%s", alias, SqlIdentifier(column.name),
+                                    column.equals, image, SqlLiteral(column.name), column.type));
   }
   if (table.key_has_source) terms.push_back(absl::StrFormat("%s._source = %s", alias, source));
   return absl::StrJoin(terms, " AND ");
@@ -55,9 +55,13 @@ std::string KeyOfIndex(const UniqueIndex& index, size_t number) {
 std::string Blocking(const TargetTable& table, const UniqueIndex& index, size_t number) {
   std::vector<std::string> terms;
   for (size_t i = 0; i < index.expressions.size(); ++i) {
-    terms.push_back(absl::StrFormat("(%s) %s (SELECT k%d.e%d FROM k%d)", index.expressions[i],
-                                    index.nulls_equal ? "IS NOT DISTINCT FROM" : "=", number, i,
-                                    number));
+    const std::string mine = absl::StrFormat("(%s)", index.expressions[i]);
+    const std::string other = absl::StrFormat("(SELECT k%d.e%d FROM k%d)", number, i, number);
+    const std::string equals = index.equals.empty() ? "=" : index.equals[i];
+    std::string term = absl::StrFormat("%s %s %s", mine, equals, other);
+    if (index.nulls_equal)
+      term = absl::StrFormat("(%s OR %s IS NULL AND %s IS NULL)", term, mine, other);
+    terms.push_back(std::move(term));
   }
   if (!index.predicate.empty()) terms.push_back(absl::StrFormat("(%s)", index.predicate));
   return absl::StrFormat(

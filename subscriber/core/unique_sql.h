@@ -19,6 +19,7 @@ namespace pmoves {
 struct UniqueIndex {
   std::string name;
   std::vector<std::string> expressions;  // SQL over the table's columns, one per key column
+  std::vector<std::string> equals = {};  // the operator of each; none: "="
   std::string predicate = {};            // of a partial index; empty: none
   bool nulls_equal = false;              // NULLS NOT DISTINCT
   bool has_source = false;               // sources cannot meet in it

@@ -6,12 +6,14 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/io/log.h"
+#include "subscriber/core/key_types.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/policy_check.h"
 #include "subscriber/core/policy_text.h"
 #include "subscriber/core/rule_change.h"
 #include "subscriber/core/table_mark.h"
 #include "subscriber/io/expression_check.h"
+#include "subscriber/io/key_catalog.h"
 #include "subscriber/io/unseen_constraints.h"
 #include "subscriber/io/value_limits.h"
 
@@ -21,7 +23,7 @@ namespace {
 constexpr const char kTableSql[] = R"sql(
 SELECT c.oid, c.relkind, row_security_active(c.oid),
   (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN ('_source', '_source_updated_at', '_sync_version') AND NOT attisdropped),
-  EXISTS (SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])
+  EXISTS (SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
           WHERE i.indrelid = c.oid AND i.indisprimary AND a.attname = '_source'),
   (SELECT conname FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p'),
   %s
@@ -37,9 +39,12 @@ SELECT EXISTS (SELECT 1 FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
   current_setting('server_encoding'))sql";
 
 constexpr const char kColumnsSql[] = R"sql(
-SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerated <> '', a.attidentity = 'a',
+SELECT a.attname,
+  (SELECT CASE WHEN e.typnamespace <> 'pg_catalog'::regnamespace AND pg_type_is_visible(e.oid) THEN quote_ident(n.nspname) || '.' ELSE '' END
+   FROM pg_type e JOIN pg_namespace n ON n.oid = e.typnamespace WHERE a.atttypid IN (e.oid, e.typarray) ORDER BY e.oid = a.atttypid LIMIT 1)
+  || format_type(a.atttypid, a.atttypmod), a.atttypid, a.attgenerated <> '', a.attidentity = 'a',
   b.typname,
-  COALESCE((SELECT array_position(i.indkey::int2[], a.attnum) FROM pg_index i
+  COALESCE((SELECT array_position((i.indkey::int2[])[0:i.indnkeyatts - 1], a.attnum) FROM pg_index i
             WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indimmediate), -1) AS key_position,
   COALESCE((SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = ''),
     CASE WHEN a.attidentity <> '' THEN format('nextval(%L::regclass)', pg_get_serial_sequence(a.attrelid::regclass::text, a.attname)) END) AS default_sql,
@@ -60,13 +65,6 @@ CROSS JOIN LATERAL (
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
   AND a.attname NOT IN ('_source', '_source_updated_at', '_sync_version')
 ORDER BY a.attnum)sql";
-
-TargetColumn::KeyText KeyTextOf(std::string_view base_type) {
-  if (base_type == "numeric") return TargetColumn::KeyText::kNumeric;
-  if (base_type == "citext") return TargetColumn::KeyText::kCitext;
-  if (base_type == "bpchar") return TargetColumn::KeyText::kBlankPadded;
-  return TargetColumn::KeyText::kPlain;
-}
 
 // identity: per-source and a primary key with _source go together. `constraint`: the primary key's
 // name, or empty.
@@ -179,6 +177,7 @@ absl::StatusOr<TargetTable*> TargetCatalog::Find(std::string_view schema, std::s
 
 absl::StatusOr<std::vector<std::string>> TargetCatalog::Misfits(const TargetTable& table) {
   std::vector<std::string> misfits = CheckPolicy(table);
+  misfits.insert(misfits.end(), table.key_problems.begin(), table.key_problems.end());
   for (const auto& [name, text] : table.mapping.constants) {
     const int index = table.Find(name);
     if (index < 0) continue;
@@ -319,7 +318,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
     column.base_type = columns.String(i, 5);
     column.is_bytea = column.base_type == "bytea";
     column.is_enum = columns.Bool(i, 11);
-    column.key_text = KeyTextOf(column.base_type);
+    column.key_text = KeyTextOfType(column.base_type);
     column.category = columns.Text(i, 8)[0];
     column.orderable = columns.Bool(i, 9);
     column.type_identity = columns.String(i, 10);
@@ -333,6 +332,7 @@ absl::StatusOr<std::unique_ptr<TargetTable>> TargetCatalog::Read(const TableConf
         "table %s has no primary key in the centre (or a deferrable one); changes are merged by it",
         display));
   }
+  ASSIGN_OR_RETURN(table->key_problems, ReadKey(connection_, table.get()));
   RETURN_IF_ERROR(CheckIdentity(*table, rows.IsNull(0, 5) ? "" : rows.String(0, 5)));
   RETURN_IF_ERROR(ReadBehaviour(connection_, table.get()));
   return table;

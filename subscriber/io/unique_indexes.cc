@@ -10,7 +10,9 @@ constexpr const char kIndexesSql[] = R"sql(
 SELECT c.relname, pg_get_indexdef(i.indexrelid, k, true), pg_get_expr(i.indpred, i.indrelid),
   COALESCE((to_jsonb(i)->>'indnullsnotdistinct')::boolean, false),
   EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attname = '_source' AND a.attnum = ANY (i.indkey::int2[])),
-  NOT i.indimmediate, t.tgname, COALESCE(t.tgenabled IN ('A', 'R'), false)
+  NOT i.indimmediate, t.tgname, COALESCE(t.tgenabled IN ('A', 'R'), false),
+  (SELECT format('OPERATOR(%I.%s)', n.nspname, p.oprname) FROM pg_opclass oc JOIN pg_amop m ON m.amopfamily = oc.opcfamily AND m.amopstrategy = 3 AND m.amoplefttype = oc.opcintype AND m.amoprighttype = oc.opcintype
+   JOIN pg_operator p ON p.oid = m.amopopr JOIN pg_namespace n ON n.oid = p.oprnamespace WHERE oc.oid = (i.indclass::oid[])[k - 1])
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 CROSS JOIN LATERAL generate_series(1, i.indnkeyatts) AS k
 LEFT JOIN pg_constraint o ON o.conindid = i.indexrelid AND o.conrelid = i.indrelid AND o.contype = 'u'
@@ -37,6 +39,7 @@ absl::StatusOr<std::vector<UniqueIndex>> SecondaryUniqueIndexes(PgConnection& co
       index.checks_replica = rows.Bool(i, 7);
     }
     indexes.back().expressions.push_back(rows.String(i, 1));
+    indexes.back().equals.push_back(rows.String(i, 8));
   }
   return indexes;
 }

@@ -314,7 +314,7 @@ TEST_F(RuleCheckTest, TypesOfFewValuesAreTriedOnAllOfThemOrNotAtAll) {
                            "FAIL public\\.things\\.%s: [^\n]* breaks commutativity", column)));
   EXPECT_THAT(lines,
               HasSubstr("things.odd: expression \"a\" breaks totality: only 0 values of type "
-                        "odd could be made, too few to try it on"));
+                        "public.odd could be made, too few to try it on"));
   EXPECT_THAT(lines, HasSubstr("things.odds: expression \"a\" breaks totality: only 2 values"));
   EXPECT_THAT(lines, HasSubstr("PASS public.things.mood"));
   EXPECT_THAT(lines, HasSubstr("PASS public.things.ok"));
@@ -322,8 +322,9 @@ TEST_F(RuleCheckTest, TypesOfFewValuesAreTriedOnAllOfThemOrNotAtAll) {
   policy().columns = {policy().columns[6]};
   EXPECT_THAT(Misfits(), IsEmpty());
   Execute("ALTER TYPE mood ADD VALUE 'middle'");
-  EXPECT_THAT(Misfits(), ElementsAre(HasSubstr("type mood has other labels since the expression "
-                                               "passed; run")));
+  EXPECT_THAT(Misfits(),
+              ElementsAre(HasSubstr("type public.mood has other labels since the expression "
+                                    "passed; run")));
   EXPECT_THAT(Check(), Each(StartsWith("PASS")));
   EXPECT_THAT(Misfits(), IsEmpty());
 }
