@@ -91,7 +91,7 @@ void Coordinator::Turn(absl::Time now) {
   if (now >= report_at_) {
     const bool everything = now >= report_all_at_;
     if (everything) report_all_at_ = now + kReportAll;
-    Report(now, everything);
+    Report(absl::Now(), everything);
     report_at_ = now + config_.report_interval;
   }
   if (now >= failures_at_) {

@@ -44,8 +44,8 @@ class Coordinator {
               RefetchAsker& asker, FleetState& fleet, SubscriberMetrics& metrics,
               std::vector<std::unique_ptr<Worker>>& workers);
 
-  // Everything that is due at `now`. Never fails: what does not work is logged and tried again at
-  // its next turn.
+  // Everything that is due at `now`, which is MonotonicTime()'s. Never fails: what does not work is
+  // logged and tried again at its next turn.
   void Turn(absl::Time now);
   // Last status and report, after the workers ended.
   void Finish();

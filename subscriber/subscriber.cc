@@ -19,6 +19,7 @@
 #include "common/io/log.h"
 #include "common/io/nats_client.h"
 #include "common/io/pg_connection.h"
+#include "common/io/steady_time.h"
 #include "proto/message_codec.h"
 #include "proto/subject.h"
 #include "subscriber/coordinator.h"
@@ -69,7 +70,7 @@ int Subscriber::Run() {
   if (!config_.metrics.listen.empty()) {
     HttpCallbacks callbacks;
     callbacks.alive = [this] {
-      return absl::ToUnixMicros(Now()) - last_turn_us_ < int64_t{60} * 1000000;
+      return absl::ToUnixMicros(MonotonicTime()) - last_turn_us_ < int64_t{60} * 1000000;
     };
     callbacks.not_ready = [this] { return NotReady(); };
     callbacks.status_json = [this] { return StatusJson(); };
@@ -89,13 +90,13 @@ int Subscriber::Run() {
   Backoff backoff(config_.retry.initial, config_.retry.max, std::random_device()());
   while (!stop_.requested()) {
     Turned();
-    const absl::Time begun = Now();
+    const absl::Time begun = MonotonicTime();
     const absl::Status status = Session();
     nats_ready_ = false;
     target_ready_ = false;
     metrics_.nats_up.Set(0);
     if (stop_.requested()) break;
-    if (Now() - begun > absl::Minutes(1)) backoff.Reset();
+    if (MonotonicTime() - begun > absl::Minutes(1)) backoff.Reset();
     {
       MutexLock lock(mutex_);
       last_error_ = MessageOf(status);
@@ -131,14 +132,14 @@ absl::Status Subscriber::CarryOutRules() {
   }
   RETURN_IF_ERROR(left_out.status());
   rules_carried_out_ = *left_out == 0;
-  look_at_rules_ = Now() + kLookAtRules;
+  look_at_rules_ = MonotonicTime() + kLookAtRules;
   return absl::OkStatus();
 }
 
 // A table that was left out may have been made or mended since: a new session comes then.
 bool Subscriber::RulesAreDue() {
-  if (rules_carried_out_ || Now() < look_at_rules_) return false;
-  look_at_rules_ = Now() + kLookAtRules;
+  if (rules_carried_out_ || MonotonicTime() < look_at_rules_) return false;
+  look_at_rules_ = MonotonicTime() + kLookAtRules;
   auto connection =
       PgConnection::Connect(TargetSessionOptions(config_, "pmoves-sync-subscriber rules"));
   if (!connection.ok()) return false;
@@ -203,7 +204,7 @@ absl::Status Subscriber::Session() {
   bool rules_due = false;
   while (!stop_.requested() && !nats->IsClosed() && !rules_due) {
     Turned();
-    coordinator.Turn(Now());
+    coordinator.Turn(MonotonicTime());
     target_ready_ = coordinator.connected();
     systemd_.Watchdog();
     WaitForAny(stop_.fd(), closed.fd(), std::min(config_.report_interval, absl::Seconds(1)));

@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/mutex.h"
+#include "common/io/steady_time.h"
 #include "common/io/stop.h"
 #include "common/io/systemd_notify.h"
 #include "subscriber/config.h"
@@ -44,7 +45,7 @@ class Subscriber {
   // True: one that was left out can be carried out.
   bool RulesAreDue();
   std::string NotReady() const;
-  void Turned() { last_turn_us_ = absl::ToUnixMicros(Now()); }
+  void Turned() { last_turn_us_ = absl::ToUnixMicros(MonotonicTime()); }
   static absl::Time Now();
 
   const SubscriberConfig& config_;

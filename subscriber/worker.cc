@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/io/log.h"
+#include "common/io/steady_time.h"
 #include "proto/subject.h"
 
 namespace pmoves {
@@ -98,12 +99,12 @@ bool Worker::HasNews() const {
 void Worker::WaitForWork(absl::Time deadline) {
   if (Reads()) {
     if (!HasNews() && !IsAsked()) {
-      AwaitMessages(std::min(deadline - absl::Now(), kRequestWait));
+      AwaitMessages(std::min(deadline - MonotonicTime(), kRequestWait));
     }
     return;
   }
   MutexLock lock(mutex_);
-  const auto until = absl::ToChronoTime(deadline);
+  const SteadyTime until = SteadyIn(deadline - MonotonicTime());
   while (!HasRequests()) {
     if (wake_.wait_until(mutex_, until) == std::cv_status::timeout) return;
   }
@@ -127,7 +128,7 @@ void Worker::Run() {
 void Worker::Work() {
   while (!stopping()) {
     if (!EnsureConnection().ok()) {
-      WaitForWork(std::max(connect_at_, absl::Now() + absl::Milliseconds(50)));
+      WaitForWork(std::max(connect_at_, MonotonicTime() + absl::Milliseconds(50)));
       // Nothing can be claimed without a connection; the coordinator asks again.
       MutexLock lock(mutex_);
       claims_.clear();
@@ -141,11 +142,11 @@ void Worker::Work() {
       if (absl::Status status = CommitBatch(); !status.ok()) HandleFailure(status);
       continue;
     }
-    absl::Time deadline = absl::Now() + kIdleWait;
+    absl::Time deadline = MonotonicTime() + kIdleWait;
     for (const auto& [name, owned] : sources_) {
       if (!owned->open)
         deadline =
-            std::min(deadline, std::max(owned->open_at, absl::Now() + absl::Milliseconds(10)));
+            std::min(deadline, std::max(owned->open_at, MonotonicTime() + absl::Milliseconds(10)));
     }
     WaitForWork(deadline);
   }
@@ -165,7 +166,7 @@ bool Worker::BuildBatch() {
 absl::Duration Worker::PatienceNow() const {
   absl::Duration patience = failed_ ? absl::ZeroDuration() : shared_.config.batch.max_wait;
   for (const auto& [name, owned] : sources_) {  // one that is closed must not wait for the others
-    if (!owned->open) patience = std::min(patience, owned->open_at - absl::Now());
+    if (!owned->open) patience = std::min(patience, owned->open_at - MonotonicTime());
   }
   return std::max(patience, absl::ZeroDuration());
 }

@@ -8,6 +8,7 @@
 #include "common/base/reaction.h"
 #include "common/base/status.h"
 #include "common/io/log.h"
+#include "common/io/steady_time.h"
 #include "subscriber/batch_outcome.h"
 #include "subscriber/core/bisect.h"
 #include "subscriber/worker.h"
@@ -15,7 +16,7 @@
 namespace pmoves {
 
 absl::Status Worker::CommitBatch() {
-  const absl::Time begun = absl::Now();
+  const absl::Time begun = MonotonicTime();
   absl::Status status = ApplyPending(false);
   for (int attempt = 0; !status.ok() && !stopping(); ++attempt) {
     const Reaction reaction = ReactionTo(status).reaction;
@@ -31,8 +32,7 @@ absl::Status Worker::CommitBatch() {
                  {{"worker", index_}, {"sqlstate", SqlStateOf(status)}});
       AwaitMessages(absl::ZeroDuration());  // or its consumers would be forgotten in a long wait
       MutexLock lock(mutex_);
-      wake_.wait_until(mutex_, absl::ToChronoTime(absl::Now() + backoff_.Next()),
-                       [this] { return stopping(); });
+      wake_.wait_until(mutex_, SteadyIn(backoff_.Next()), [this] { return stopping(); });
     } else {
       if (TablesChanged()) return RebuildAltered();
       shared_.metrics.batch_splits.Increment();
@@ -205,7 +205,7 @@ void Worker::AfterCommit(absl::Time begun) {
   failed_ = false;
   shared_.metrics.batches.Increment();
   shared_.metrics.batch_changes.Observe(static_cast<double>(pending_.set.changes.size()));
-  shared_.metrics.batch_duration.Observe(absl::ToDoubleSeconds(now - begun));
+  shared_.metrics.batch_duration.Observe(absl::ToDoubleSeconds(MonotonicTime() - begun));
   if (pending_.oldest_commit_us != 0) {
     shared_.metrics.end_to_end.Observe(
         absl::ToDoubleSeconds(now - absl::FromUnixMicros(pending_.oldest_commit_us)));

@@ -9,6 +9,7 @@
 #include "common/base/reaction.h"
 #include "common/base/status.h"
 #include "common/io/log.h"
+#include "common/io/steady_time.h"
 #include "subscriber/batch_outcome.h"
 #include "subscriber/worker.h"
 
@@ -56,7 +57,7 @@ void Worker::HandOver(const std::vector<std::string>& sources) {
   for (const std::string& source : sources) {
     Owned& owned = *sources_.at(source);
     if (!shared_.lane.TryEnter(source)) {
-      owned.open_at = absl::Now() + kLaneWait;
+      owned.open_at = MonotonicTime() + kLaneWait;
       std::string reason = absl::StrFormat(
           "a large transaction (%d bytes) at %s waits until that of %s is applied",
           owned.large->bytes, owned.large->position.ToString(), shared_.lane.inside());
@@ -141,7 +142,7 @@ absl::Status Worker::OpenLarge(LargeJob* job) {
 
 // Its pieces go into one open central transaction (S2).
 absl::Status Worker::StreamLarge(Owned& owned) {
-  const absl::Time begun = absl::Now();
+  const absl::Time begun = MonotonicTime();
   pending_.Clear();
   RETURN_IF_ERROR(target_->Begin());
   if (owned.check_deferred) target_->CheckDeferred();

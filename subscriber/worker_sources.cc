@@ -10,6 +10,7 @@
 #include "common/base/reaction.h"
 #include "common/base/status.h"
 #include "common/io/log.h"
+#include "common/io/steady_time.h"
 #include "proto/subject.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/letter_book.h"
@@ -39,7 +40,8 @@ std::string Hashed(std::string_view column) {
 
 absl::Status Worker::EnsureConnection() {
   if (connection_ != nullptr && connection_->IsOpen()) return absl::OkStatus();
-  if (absl::Now() < connect_at_) return absl::UnavailableError("waiting before the next attempt");
+  if (MonotonicTime() < connect_at_)
+    return absl::UnavailableError("waiting before the next attempt");
   PgOptions options = TargetSessionOptions(
       shared_.config, absl::StrFormat("pmoves-sync-subscriber worker %d", index_));
   if (index_ < shared_.config.workers) {  // the large one holds nobody up
@@ -54,7 +56,7 @@ absl::Status Worker::EnsureConnection() {
   }
   if (!status.ok()) {
     connection_.reset();
-    connect_at_ = absl::Now() + backoff_.Next();
+    connect_at_ = MonotonicTime() + backoff_.Next();
     shared_.metrics.postgres_up.Set(0);
     LogLimited(LogLevel::kError, "target.connect_failed", MessageOf(status), {{"worker", index_}});
     return status;
@@ -82,7 +84,7 @@ void Worker::DropConnection(const absl::Status& why) {
   target_.reset();
   catalog_.reset();
   connection_.reset();
-  connect_at_ = absl::Now() + backoff_.Next();
+  connect_at_ = MonotonicTime() + backoff_.Next();
 }
 
 void Worker::CarryOutRequests() {
@@ -146,7 +148,7 @@ absl::Status Worker::TryClaim(const std::string& source, Carried carried) {
   owned->set_aside = std::move(carried.set_aside);
   owned->check_deferred = carried.check_deferred;
   owned->waiting = std::move(carried.waiting);
-  owned->open_at = absl::Now() + carried.pause;
+  owned->open_at = MonotonicTime() + carried.pause;
   sources_[source] = std::move(owned);
   owned_count_ = static_cast<int>(sources_.size());
   shared_.fleet.Update(source,
@@ -186,7 +188,7 @@ void Worker::GiveUp(const std::string& source) {
 }
 
 void Worker::OpenSources() {
-  const absl::Time now = absl::Now();
+  const absl::Time now = MonotonicTime();
   std::vector<std::string> large;
   for (auto& [name, owned] : sources_) {
     if (stopping()) return;
@@ -402,7 +404,7 @@ void Worker::ResetSource(Owned& owned, absl::Duration pause) {
   owned.ready = false;
   owned.feed.Reset(owned.epoch, owned.position);
   CountHeld(owned);
-  owned.open_at = absl::Now() + pause;
+  owned.open_at = MonotonicTime() + pause;
 }
 
 }  // namespace pmoves

@@ -20,6 +20,12 @@ inline SteadyTime SteadyIn(absl::Duration wait) {
   return SteadyNow() + absl::ToChronoNanoseconds(std::min(wait, kLongest));
 }
 
+// The same clock as an absl::Time, for deadlines that are kept and compared as one. It is no time
+// of day: never shown, stored or compared with one.
+inline absl::Time MonotonicTime() {
+  return absl::UnixEpoch() + absl::FromChrono(SteadyNow().time_since_epoch());
+}
+
 // What is left until then; negative when it has passed.
 inline absl::Duration SteadyUntil(SteadyTime deadline) {
   return absl::FromChrono(deadline - SteadyNow());

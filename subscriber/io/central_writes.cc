@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "common/base/reaction.h"
 #include "common/base/status.h"
+#include "common/io/steady_time.h"
 #include "subscriber/core/central_sql.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/register_sql.h"
@@ -49,7 +50,7 @@ absl::StatusOr<CentralWrites::Settled> CentralWrites::Settle(absl::Duration budg
   RETURN_IF_ERROR(connection_.PrepareOnce("pmoves_queued", "text[]", Queued()));
   ASSIGN_OR_RETURN(const PgRows waiting, connection_.Execute(absl::StrFormat(
                                              "EXECUTE pmoves_queued(%s)", TextArray(names))));
-  const absl::Time end = absl::Now() + budget;
+  const absl::Time end = MonotonicTime() + budget;
   for (int i = 0; i < waiting.size(); ++i) {
     if (!waiting.Bool(i, 0)) continue;
     const absl::Status status = SettleTable(config_.tables[static_cast<size_t>(i)], end, &settled);
@@ -86,7 +87,7 @@ absl::Status CentralWrites::SettleTable(const TableConfig& config, absl::Time en
     } else if (*taken < limit) {
       return absl::OkStatus();
     }
-    if (absl::Now() >= end) {
+    if (MonotonicTime() >= end) {
       settled->more = true;
       return absl::OkStatus();
     }
