@@ -5,9 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/base/reaction.h"
 #include "common/base/status.h"
+#include "common/io/steady_time.h"
 #include "subscriber/core/central_sql.h"
 #include "subscriber/core/merge_sql.h"
 #include "subscriber/core/policy_text.h"
@@ -37,8 +38,8 @@ class Progress {
 
   absl::Status Step(const std::string& done) {
     if (ports_.stopping()) return absl::CancelledError("stopping");
-    if (absl::Now() < next_) return absl::OkStatus();
-    next_ = absl::Now() + kTellEvery;
+    if (MonotonicTime() < next_) return absl::OkStatus();
+    next_ = MonotonicTime() + kTellEvery;
     ports_.tell(table_, done);
     return absl::OkStatus();
   }
@@ -46,7 +47,7 @@ class Progress {
  private:
   const TargetTable& table_;
   const TableRules::Ports& ports_;
-  absl::Time next_ = absl::Now() + kTellEvery;
+  absl::Time next_ = MonotonicTime() + kTellEvery;
 };
 
 // Says which table it was; the values of its rows stay out.
