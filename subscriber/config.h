@@ -71,6 +71,8 @@ struct SubscriberConfig {
     ConflictLog log = ConflictLog::kLossy;
     // conflicts.log_retention: rows of pmoves_sync.conflict_log that are older go
     absl::Duration log_retention = absl::Hours(24) * 30;
+    // conflicts.letter_retention: dead letters that were settled longer ago go, with their payloads
+    absl::Duration letter_retention = absl::Hours(24) * 90;
     // conflicts.tombstone_retention: deletes are remembered for at least so long; a source that is
     // silent for longer no longer holds them back
     absl::Duration tombstone_retention = absl::Hours(24) * 30;

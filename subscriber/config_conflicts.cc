@@ -307,6 +307,7 @@ void ReadConflicts(ConfigReader& root, SubscriberConfig::Conflicts* out) {
   ReadDefaults(conflicts, &out->max_future, &out->log);
   const absl::Duration longest = absl::Hours(24) * 3650;
   conflicts.Duration("log_retention", absl::Hours(1), longest, &out->log_retention);
+  conflicts.Duration("letter_retention", absl::Hours(1), longest, &out->letter_retention);
   conflicts.Duration("tombstone_retention", absl::Hours(1), longest, &out->tombstone_retention);
 }
 

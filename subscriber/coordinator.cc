@@ -13,6 +13,7 @@
 #include "subscriber/core/conflict_rule.h"
 #include "subscriber/io/central_schema.h"
 #include "subscriber/io/conflict_log.h"
+#include "subscriber/io/dead_letters.h"
 #include "subscriber/io/pg_target.h"
 #include "subscriber/io/process_book.h"
 
@@ -109,6 +110,7 @@ void Coordinator::Turn(absl::Time now) {
   }
   if (now >= collect_at_) Collect(now);
   if (now >= maintain_log_at_) {
+    ForgetLetters();
     maintain_log_at_ = now + kMaintainLog;
     const absl::StatusOr<int64_t> moved =
         ConflictLogStore(*connection_).Maintain(config_.conflicts.log_retention);
@@ -126,6 +128,18 @@ void Coordinator::Turn(absl::Time now) {
   if (now >= purge_at_) {
     purge_at_ = now + config_.purge_interval;
     Purge();
+  }
+}
+
+void Coordinator::ForgetLetters() {
+  const auto forgotten = DeadLetterStore(*connection_).Forget(config_.conflicts.letter_retention);
+  if (!forgotten.ok()) {
+    LogLimited(LogLevel::kWarn, "dead_letters.failed", MessageOf(forgotten.status()));
+  } else if (*forgotten > 0) {
+    metrics_.dead_letters_forgotten.Increment(static_cast<double>(*forgotten));
+    LogInfo("dead_letters.forgotten",
+            "dead letters that were settled longer ago than conflicts.letter_retention are gone",
+            {{"letters", *forgotten}});
   }
 }
 

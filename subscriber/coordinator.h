@@ -56,6 +56,7 @@ class Coordinator {
   void Discover();
   absl::Status ShareSources(const std::set<std::string>& known);
   void Report(absl::Time now, bool everything);
+  void ForgetLetters();
   void Collect(absl::Time now);
   void Purge();
   // Of one stream, below `sequence`, if what would be the first message shows to be applied.

@@ -84,6 +84,10 @@ SubscriberMetrics::SubscriberMetrics()
                           .Add({{"outcome", "settled"}})),
       central_failed(Counters(*registry, "pmoves_sync_central_writes_total", kCentralWrites)
                          .Add({{"outcome", "put_off"}})),
+      dead_letters_forgotten(
+          Counters(*registry, "pmoves_sync_dead_letters_forgotten_total",
+                   "Settled dead letters removed after conflicts.letter_retention")
+              .Add({})),
       messages(
           Counters(*registry, "pmoves_sync_fetch_messages_total", "Messages read from the streams")
               .Add({})),

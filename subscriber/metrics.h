@@ -61,6 +61,7 @@ class SubscriberMetrics {
   prometheus::Counter& refetch_asked;
   prometheus::Counter& central_settled;
   prometheus::Counter& central_failed;
+  prometheus::Counter& dead_letters_forgotten;
   prometheus::Counter& messages;
   prometheus::Histogram& batch_changes;
   prometheus::Histogram& batch_duration;

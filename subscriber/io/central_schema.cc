@@ -159,6 +159,7 @@ CREATE TABLE IF NOT EXISTS pmoves_sync.dead_letter (
 );
 ALTER TABLE pmoves_sync.dead_letter ADD COLUMN IF NOT EXISTS stored_at timestamptz;
 COMMENT ON TABLE pmoves_sync.dead_letter IS 'Changes that could not be applied, as they came. See pmoves-sync-subscriber dead-letters.';
+CREATE INDEX IF NOT EXISTS dead_letter_settled ON pmoves_sync.dead_letter (resolved_at) WHERE state <> 'open';
 CREATE INDEX IF NOT EXISTS dead_letter_open ON pmoves_sync.dead_letter (source, table_name) WHERE state = 'open';
 -- Made by an earlier version:
 ALTER TABLE pmoves_sync.dead_letter ADD COLUMN IF NOT EXISTS key text, ADD COLUMN IF NOT EXISTS refetch_at timestamptz,

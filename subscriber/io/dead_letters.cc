@@ -85,4 +85,14 @@ absl::StatusOr<std::vector<int64_t>> DeadLetterStore::OpenLetters() {
   return ids;
 }
 
+absl::StatusOr<int64_t> DeadLetterStore::Forget(absl::Duration retention) {
+  ASSIGN_OR_RETURN(
+      const PgRows rows,
+      connection_.Execute(absl::StrFormat(
+          "DELETE FROM pmoves_sync.dead_letter WHERE id IN (SELECT id FROM pmoves_sync.dead_letter "
+          "WHERE state <> 'open' AND resolved_at < now() - make_interval(secs => %d) LIMIT %d)",
+          absl::ToInt64Seconds(retention), kForgetAtOnce)));
+  return rows.affected();
+}
+
 }  // namespace pmoves

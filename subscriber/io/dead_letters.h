@@ -1,9 +1,9 @@
-// DeadLetterStore: the operator's side of pmoves_sync.dead_letter: list, show, discard; a retry is
-// LetterRetry's.
+// DeadLetterStore: the operator's side of pmoves_sync.dead_letter: list, show, discard, and how
+// long settled ones are kept; a retry is LetterRetry's.
 //
 // In the flow:  `pmoves-sync-subscriber dead-letters ...`, over a connection of its own, while
-//               workers run
-// Thread:       main of that verb.
+//               workers run; Forget by the coordinator
+// Thread:       main of that verb, or the coordinator's.
 #ifndef PMOVES_SUBSCRIBER_IO_DEAD_LETTERS_H_
 #define PMOVES_SUBSCRIBER_IO_DEAD_LETTERS_H_
 
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/io/pg_connection.h"
 
 namespace pmoves {
@@ -36,6 +37,10 @@ class DeadLetterStore {
   // Open ones, in the order of their sources.
   absl::StatusOr<std::vector<int64_t>> OpenLetters();
   absl::Status Discard(int64_t id, const std::string& reason);
+  // Removes those that were settled longer ago than `retention`, at most kForgetAtOnce; how many.
+  // Open ones stay.
+  static constexpr int kForgetAtOnce = 10000;
+  absl::StatusOr<int64_t> Forget(absl::Duration retention);
 
  private:
   PgConnection& connection_;

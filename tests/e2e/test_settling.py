@@ -165,3 +165,18 @@ def test_thousands_of_letters_are_retried_in_one_go(new_pair):
     assert [letter["sqlstate"] for letter in letters_of(fleet, state="open")] == ["23514"]
     assert fleet.centre.db.value("SELECT count(*) FROM sale") == 2000
     assert fleet.centre.db.value(commits) - before < 1500, "not a commit per letter"
+    settled_ones_are_forgotten_in_time(fleet)
+
+
+def settled_ones_are_forgotten_in_time(fleet):
+    """Those that were settled long ago go with their payloads; open ones stay, however old."""
+    centre = fleet.centre.db
+    centre.execute("UPDATE pmoves_sync.dead_letter SET resolved_at = resolved_at - interval '91 days' WHERE id % 2 = 0 AND state <> 'open'")
+    centre.execute("UPDATE pmoves_sync.dead_letter SET created_at = created_at - interval '9 years' WHERE state = 'open'")
+    old = centre.value("SELECT count(*) FROM pmoves_sync.dead_letter WHERE resolved_at < now() - interval '90 days'")
+    assert old >= 999
+    fleet.subscriber.terminate()
+    fleet.subscriber.start()
+    wait_letters(fleet, 2001 - old)
+    assert len(letters_of(fleet, state="open")) == 1
+    wait_until(lambda: fleet.subscriber.metric("pmoves_sync_dead_letters_forgotten_total") == old, 10, "it is counted", fleet.diagnose)

@@ -130,13 +130,15 @@ TEST(ConfigConflicts, AScopeThatAValueCannotLeaveIsRemarkedUpon) {
 
 TEST(ConfigConflicts, TheSectionSetsTheDefaultsOfAllTables) {
   const Loaded loaded = Load(
-      "conflicts: {max_future: 10s, log: off, log_retention: 1d12h, tombstone_retention: 90d}\n"
+      "conflicts: {max_future: 10s, log: off, log_retention: 1d12h, letter_retention: 7d, "
+      "tombstone_retention: 90d}\n"
       "tables:\n  - jobs\n  - {table: tasks, max_future: 0, log: all}\n");
   EXPECT_EQ(loaded.policy().max_future, absl::Seconds(10));
   EXPECT_EQ(loaded.policy().log, ConflictLog::kOff);
   EXPECT_EQ(loaded.config.tables[1].policy.max_future, absl::ZeroDuration());
   EXPECT_EQ(loaded.config.tables[1].policy.log, ConflictLog::kAll);
   EXPECT_EQ(loaded.config.conflicts.log_retention, absl::Hours(36));
+  EXPECT_EQ(loaded.config.conflicts.letter_retention, absl::Hours(24 * 7));
   EXPECT_EQ(loaded.config.conflicts.tombstone_retention, absl::Hours(24 * 90));
 }
 
