@@ -141,7 +141,7 @@ def test_health_and_metrics_over_http(new_pair):
         assert checked.returncode == 0, f"{program.name}: {checked.stdout}"
         printed = json.loads(program.must("status", "--json"))
         assert printed.keys() == program.status().keys()
-        assert "jetson-01" in program.must("status")
+        wait_until(lambda each=program: "jetson-01" in each.must("status"), 10, "status names the source", fleet.diagnose)
     publisher, subscriber = fleet.publisher, fleet.subscriber
     wait_until(lambda: publisher.metric("pmoves_sync_source_changes_total") >= 1000, 10, "changes are counted", fleet.diagnose)
     assert publisher.metric("pmoves_sync_slot_exists") == 1

@@ -4,16 +4,17 @@ import json
 
 from harness import wait_until
 
-# As keys: the texts of wal2json and of SQL differ for many of them, and so do the places of their operators.
+# As keys: the texts of wal2json and of SQL differ for many of them, and so do the places of their operators. (interval, jsonb and reg* are no keys for
+# the centre: subscriber/core/key_types.)
 KEYS = {
     "boolean": "true", "bytea": r"\x0001ff", "bit(3)": "101", "bit varying": "1101", "money": "$1,234.50", "\"char\"": "z",
     "char(6)": "ab", "varchar(9)": "a\"b\\c", "name": "x", "text": "über", "ext.citext": "Abc", "ext.ltree": "a.b",
     "int4": "-7", "int8": "9007199254740993", "numeric(20,3)": "12345678901234567.500", "float8": "-1e-300", "float4": "0.1",
     "date": "2026-02-03", "timestamp": "2026-02-03 04:05:06.789", "timestamptz": "2026-02-03 04:05:06.789+05",
-    "time": "24:00:00", "timetz": "04:05:06+02", "interval": "1 mon -2 days 03:00", "uuid": "00000000-0000-0000-0000-00000000abcd",
-    "jsonb": '{"a": [1, "x"]}', "inet": "10.0.0.1/8", "macaddr": "08:00:2b:01:02:03", "int4range": "[1,5)", "int4[]": "{1,-2}",
+    "time": "24:00:00", "timetz": "04:05:06+02", "uuid": "00000000-0000-0000-0000-00000000abcd",
+    "inet": "10.0.0.1/8", "macaddr": "08:00:2b:01:02:03", "int4range": "[1,5)", "int4[]": "{1,-2}",
     "text[]": '{a,"b c",NULL}', "ext.mood": "sad", "ext.pair": '(1,"a,b")', "ext.percent": "7", "ext.shout": "HO", "ext.raw": r"\x5c",
-    "oid": "4000000000", "pg_lsn": "0/1F", "regtype": "integer", "bool[]": "{t,f}", "ext.mood[]": "{sad,NULL}",
+    "oid": "4000000000", "pg_lsn": "0/1F", "bool[]": "{t,f}", "ext.mood[]": "{sad,NULL}",
 }
 EXTRA_TYPES = """CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext; CREATE EXTENSION ltree SCHEMA ext;
 CREATE TYPE ext.mood AS ENUM ('sad', 'glad'); CREATE TYPE ext.pair AS (a int, b text); CREATE DOMAIN ext.percent AS int CHECK (value < 101);

@@ -82,7 +82,7 @@ pmoves_mutant(no_delete_in_registers recompute_sql.cc manual_delete_newest
 
 # A withdrawn report keeps its version, so its redelivery would bring it back.
 pmoves_mutant(ge_for_gt_in_registers register_sql.cc manual_delete_newest_truncate_own
-  [=[WHERE g.version < EXCLUDED.version",]=] [=[WHERE g.version <= EXCLUDED.version",]=])
+  [=[WHERE g.version < EXCLUDED.version]=] [=[WHERE g.version <= EXCLUDED.version]=])
 
 pmoves_mutant(collapsed_reports register_sql.cc newest_by_column
   "bool NeedsEveryChange(const TablePolicy& policy) {\n"
