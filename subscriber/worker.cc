@@ -10,6 +10,7 @@
 #include "common/io/log.h"
 #include "common/io/steady_time.h"
 #include "proto/subject.h"
+#include "subscriber/core/source_relation.h"
 
 namespace pmoves {
 namespace {
@@ -345,7 +346,10 @@ absl::Status Worker::AddMessage(Owned& owned, const FedTransaction& transaction,
                                   "the body names another operation or source than the subject"));
     }
     ProgressOf(owned);
-    return absl::OkStatus();
+    const auto described = FindTable();
+    // What is wrong with the table, or with its configuration, its rows will show.
+    if (!described.ok() || !(*described)->Allows(owned.source)) return absl::OkStatus();
+    return KeyMismatch(body_.relation, **described);
   }
   if (subject->schema != body_.schema || subject->table != body_.table ||
       subject->operation != body_.operation || body_.source != owned.source) {

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from harness import assert_equal, wait_until
+from test_poison import wait_blocked
 
 NARROW = """CREATE TABLE price (id int PRIMARY KEY, v numeric(14,4), w timestamp(6), n bigint, note text);
             CREATE TABLE swapped (id int PRIMARY KEY, v numeric(14,4));
@@ -100,6 +101,27 @@ def test_a_large_transaction_is_written_as_the_table_is_now(fleet):
         fleet.wait_caught_up()
     assert fleet.centre.db.value("SELECT count(DISTINCT v) || ' ' || min(v::numeric(20,7)) FROM swapped WHERE id > 1000") == "1 1.0000002"
     no_letters(fleet)
+
+
+def test_a_key_that_was_widened_at_the_edge_alone_makes_no_two_rows_one(fleet):
+    """(a, b) of the edge would be two versions of (a) in the centre: the source waits, by name, until the centre's key follows."""
+    fleet.create(fleet.edge.db, "CREATE TABLE wide (a int PRIMARY KEY, b int NOT NULL, v text)")
+    fleet.create(fleet.centre.db, "CREATE TABLE wide (a int PRIMARY KEY, b int NOT NULL, v text)")
+    for program in (fleet.subscriber, fleet.publisher):
+        program.terminate()
+    fleet.subscriber.configure({"tables": [*({"table": table} for table in TABLES), {"table": "wide"}, {"table": "sync_marker"}]})
+    fleet.publisher.configure({"postgres": {"tables": [*TABLES, "wide", "sync_marker"]}})
+    fleet.subscriber.must("init")
+    for program in (fleet.subscriber, fleet.publisher):
+        program.start()
+    fleet.edge.db.execute("INSERT INTO wide VALUES (1, 1, 'first')")
+    fleet.wait_caught_up()
+    fleet.edge.db.execute("ALTER TABLE wide DROP CONSTRAINT wide_pkey, ADD PRIMARY KEY (a, b)")
+    fleet.edge.db.execute("INSERT INTO wide VALUES (1, 2, 'second')")
+    wait_blocked(fleet, "jetson-01", "apart by (a, b), the centre by (a)")
+    assert fleet.centre.db.query("SELECT v FROM wide") == [("first",)]
+    fleet.centre.db.execute("ALTER TABLE wide DROP CONSTRAINT wide_pkey, ADD PRIMARY KEY (a, b)")
+    fleet.wait_equal(["wide"])
 
 
 def test_many_alters_under_a_flow_of_single_and_bulk_updates(fleet):
